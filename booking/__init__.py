@@ -1,0 +1,1 @@
+"""The microservice behind the clinic's form: capture leads, book times, tell the desk."""

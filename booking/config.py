@@ -1,0 +1,282 @@
+"""Every setting of the service: its name, default and meaning, read from the environment or `.env`."""
+
+import base64
+import difflib
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+PREFIX = "BOOKING_"
+SHORTEST_SECRET = 32
+KEY_BYTES = 32
+
+
+class SettingsWrong(ValueError):
+    """The settings cannot be used; the text has one line for each problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table below: `name` without prefix, `default` as one would write it, `help` for people."""
+
+    name: str
+    default: str
+    help: str
+    parse: Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process, checked; secrets stay out of its `repr`."""
+
+    env: str
+    bind: tuple[str, int]
+    data_dir: Path
+    database_url: str
+    secret_key: str
+    encryption_keys: tuple[tuple[int, bytes], ...]
+    base_url: str
+    allowed_origins: tuple[str, ...]
+    trusted_proxies: int
+    trusted_hosts: tuple[str, ...]
+    mail_url: str
+    mail_from: str
+    staff_emails: tuple[str, ...]
+    clinic_file: Path | None
+    threads: int
+    spool_limit_mb: int
+    log_level: str
+
+    @property
+    def production(self) -> bool:
+        """Whether this process serves real patients."""
+        return self.env == "production"
+
+    def __repr__(self) -> str:
+        return f"Settings(env={self.env!r}, bind={self.bind!r}, data_dir={str(self.data_dir)!r})"
+
+
+def load(environ: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """Read and check all settings; the environment wins over `env_file`.
+
+    Raises SettingsWrong naming every problem at once. In development missing secrets are made and kept
+    in the data folder, so that a restart can still read what was encrypted.
+    """
+    given = _given(environ, env_file)
+    problems = _unknown_names(given)
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = given.get(PREFIX + setting.name, "").strip() or setting.default
+        try:
+            values[setting.name.lower()] = setting.parse(text)
+        except ValueError as wrong:
+            problems.append(f"{PREFIX}{setting.name}: {wrong}")
+    if not problems or "data_dir" in values:
+        problems += _complete(values)
+    if problems:
+        raise SettingsWrong(problems)
+    return Settings(**values)
+
+
+def example() -> str:
+    """The text of `.env.example`: every setting with its meaning and default, commented out."""
+    head = "# Settings of the booking service. Copy to .env and change what you need; the environment wins.\n"
+    return head + "".join(f"\n# {s.help}\n# {PREFIX}{s.name}={s.default}\n" for s in SETTINGS)
+
+
+def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
+    from_file: dict[str, str] = {}
+    if env_file is not None and env_file.is_file():
+        from_file = {k: v or "" for k, v in dotenv_values(env_file).items() if k.startswith(PREFIX)}
+    return from_file | {k: v for k, v in environ.items() if k.startswith(PREFIX)}
+
+
+def _unknown_names(given: Mapping[str, str]) -> list[str]:
+    # BOOKING_TEST_… belongs to the test suite, which runs in the same environment.
+    known = {PREFIX + setting.name for setting in SETTINGS}
+    problems = []
+    for name in sorted(given):
+        if name not in known and not name.startswith(f"{PREFIX}TEST_"):
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return problems
+
+
+def _complete(values: dict[str, Any]) -> list[str]:
+    if values.get("env") == "production":
+        return _missing_in_production(values)
+    data_dir: Path = values["data_dir"]
+    if not values.get("database_url"):
+        values["database_url"] = f"sqlite:///{data_dir / 'booking.db'}"
+    if not values.get("secret_key"):
+        values["secret_key"] = _kept(data_dir / "secret_key", lambda: secrets.token_urlsafe(48))
+    if not values.get("encryption_keys"):
+        made = _kept(data_dir / "encryption_keys", lambda: f"1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}")
+        values["encryption_keys"] = _keys(made)
+    if not values.get("base_url") and "bind" in values:
+        host, port = values["bind"]
+        values["base_url"] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return []
+
+
+def _missing_in_production(values: dict[str, Any]) -> list[str]:
+    problems = []
+    needs = {
+        "database_url": "which database keeps the leads, e.g. postgresql+psycopg://user@host/booking",
+        "secret_key": f"at least {SHORTEST_SECRET} random characters",
+        "encryption_keys": "at least one key, as 1:<32 random bytes in base64>",
+        "base_url": "the https:// address under which this service is reached",
+    }
+    for name, need in needs.items():
+        if name in values and not values[name]:
+            problems.append(f"{PREFIX}{name.upper()}: missing; production needs {need}")
+    if values.get("base_url") and not values["base_url"].startswith("https://"):
+        problems.append(f"{PREFIX}BASE_URL: production needs an https:// address")
+    if values.get("base_url") and not values.get("trusted_hosts"):
+        values["trusted_hosts"] = (urlsplit(values["base_url"]).hostname or "",)
+    return problems
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "x", opener=_private) as file:
+            file.write(make())
+    except FileExistsError:
+        pass  # made by an earlier start, or by a process that started beside this one
+    return path.read_text().strip()
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in {choice.lower() for choice in choices}:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return next(choice for choice in choices if choice.lower() == text.lower())
+
+    return parse
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be host:port, e.g. 127.0.0.1:8000")
+    if host != "localhost":
+        ipaddress.ip_address(host)
+    return host, int(port)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _words(text)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError(f"{origin!r} is not an origin such as https://www.example.com (no path, no wildcard)")
+    return origins
+
+
+def _url(text: str) -> str:
+    if text and (urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname):
+        raise ValueError("must be an http:// or https:// address")
+    return text.rstrip("/")
+
+
+def _database(text: str) -> str:
+    if text and not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
+    return text
+
+
+def _secret(text: str) -> str:
+    if text and (len(text) < SHORTEST_SECRET or len(set(text)) < 10):
+        raise ValueError(f"too weak; use at least {SHORTEST_SECRET} random characters")
+    return text
+
+
+def _keys(text: str) -> tuple[tuple[int, bytes], ...]:
+    keys = []
+    for word in _words(text):
+        number, _, encoded = word.partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            key = b""
+        if not number.isdigit() or not 1 <= int(number) <= 255 or len(key) != KEY_BYTES or len(set(key)) < 8:
+            raise ValueError("must be number:key pairs, number 1 to 255, key 32 random bytes in base64; newest first")
+        keys.append((int(number), key))
+    if len({number for number, _ in keys}) != len(keys):
+        raise ValueError("two keys have the same number")
+    return tuple(keys)
+
+
+def _mail(text: str) -> str:
+    if urlsplit(text).scheme not in {"file", "smtp", "smtps"}:
+        raise ValueError("must be file: or smtp://host:port or smtps://host:port")
+    return text
+
+
+def _file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise ValueError("there is no such file")
+    return Path(text) if text else None
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("ENV", "development", "development or production; production refuses to start without its secrets.",
+            _one_of("development", "production")),
+    Setting("BIND", "127.0.0.1:8000", "The address and port to serve on.", _address),
+    Setting("DATA_DIR", "var", "Folder for the SQLite database, the spool of waiting leads and the log of references.",
+            Path),
+    Setting("DATABASE_URL", "", "postgresql+psycopg://user@host/name, or sqlite:///path; by default SQLite in the data folder.",
+            _database),
+    Setting("SECRET_KEY", "", "At least 32 random characters; blind indexes and digests are made with it, so keep it.", _secret),
+    Setting("ENCRYPTION_KEYS", "", "Keys for health text at rest: number:base64, newest first, e.g. 2:…,1:… while rotating.",
+            _keys),
+    Setting("BASE_URL", "", "The address visitors reach this service under, e.g. https://booking.example.com.", _url),
+    Setting("ALLOWED_ORIGINS", "", "Web sites whose forms may post here, comma-separated, e.g. https://www.example.com.",
+            _origins),
+    Setting("TRUSTED_PROXIES", "0", "How many proxies of yours stand in front; 0 believes no X-Forwarded-* header.",
+            _number(0, 10)),
+    Setting("TRUSTED_HOSTS", "", "Host names answered to, comma-separated; in production by default the one of BASE_URL.",
+            _words),
+    Setting("MAIL_URL", "file:", "Where letters go: file: for .eml files in the data folder, or smtp://host:port.", _mail),
+    Setting("MAIL_FROM", "", "The sender of letters.", _text),
+    Setting("STAFF_EMAILS", "", "Who at the desk hears of new enquiries, comma-separated.", _words),
+    Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", _file),
+    Setting("THREADS", "8", "How many requests are worked on at once.", _number(1, 64)),
+    Setting("SPOOL_LIMIT_MB", "200", "How much may wait on disk while the database is away, in megabytes.",
+            _number(1, 100_000)),
+    Setting("LOG_LEVEL", "info", "debug, info, warning or error.", _one_of("debug", "info", "warning", "error")),
+)
