@@ -1,0 +1,69 @@
+"""The composition: the only room that knows every floor; makes the web application and the command line."""
+
+import os
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from booking import cli, clinic, config, logs
+from booking.config import Settings
+from booking.database import Database
+from booking.keyring import Keyring
+from booking.receipts import Receipts
+from booking.runtime import Runtime
+from booking.spool import Spool
+from booking.web import errors, headers
+from booking.web.api import api
+from booking.web.health import health
+from booking.web.parsing import BODY_BYTES
+from booking.web.public import public
+from booking.web.staff.leads import staff_leads
+
+STATIC_SECONDS = 3600
+
+
+def create_app(settings: Settings) -> Flask:
+    """The web application, ready to answer; its parts are in `app.extensions["booking"]` (a Runtime)."""
+    logs.configure(settings.log_level)  # before anything can be logged: a traceback can quote what a visitor typed
+    app = Flask(__name__)
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=STATIC_SECONDS,
+        TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_SECURE=settings.production,
+    )
+    app.extensions["booking"] = open_runtime(settings)
+    headers.register(app)
+    errors.register(app)
+    for blueprint in (public, api, health, staff_leads):
+        app.register_blueprint(blueprint)
+    if depth := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth, x_host=depth)  # type: ignore[method-assign]  # Flask's documented way
+    return app
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """Open the parts that the settings describe."""
+    keyring = Keyring(settings.encryption_keys, settings.secret_key)
+    return Runtime(
+        clinic=clinic.load(settings.clinic_file or clinic.DEFAULT_PATH),
+        database=Database(settings.database_url, threads=settings.threads),
+        keyring=keyring,
+        spool=Spool(settings.data_dir / "spool", settings.spool_limit_mb * 1_000_000, keyring.seal, keyring.open),
+        receipts=Receipts(settings.data_dir / "receipts.log"),
+        base_url=settings.base_url,
+        allowed_origins=settings.allowed_origins,
+        production=settings.production,
+    )
+
+
+def read_settings() -> Settings:
+    """The settings of this process: its environment, and `.env` in the folder it runs in."""
+    return config.load(os.environ, Path(".env"))
+
+
+def main() -> None:
+    """The `booking` command."""
+    cli.booking(obj=cli.Doorway(read_settings, create_app, open_runtime))

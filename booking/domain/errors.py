@@ -1,0 +1,34 @@
+"""Every way in which the business says no, named after the fact."""
+
+
+class KeyReused(Exception):
+    """One idempotency key came with two different contents."""
+
+
+class CannotRead(ValueError):
+    """A body is not readable as the fields of a form: `errors` says why in plain words, by field ("" for the whole)."""
+
+    def __init__(self, reason: str, field: str = "", *, malformed: bool = False) -> None:
+        self.errors = {field: [reason]}
+        self.malformed = malformed  # not even the grammar holds: 400 rather than 422
+        super().__init__(reason)
+
+
+class ScopeMissing(Exception):
+    """A token is good, but not for this."""
+
+
+class TokenUnknown(Exception):
+    """A token is missing, wrong, expired or revoked; which of these is not said."""
+
+
+class ColumnUnknown(ValueError):
+    """A list of columns names one that does not exist."""
+
+
+class ParametersWrong(ValueError):
+    """A query has parameters that cannot be used; `errors` are texts by parameter."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items()))

@@ -1,0 +1,1 @@
+"""Verbs: what the business does, inside the caller's transaction; flush, never commit."""

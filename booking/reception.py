@@ -1,0 +1,121 @@
+"""Reception: a submission is taken in whatever the weather, by the database or else by the spool, and drained later."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from booking.database import DatabaseAway
+from booking.domain import reference as references
+from booking.domain.submission import Submission
+from booking.operations import leads
+from booking.runtime import Runtime
+from booking.spool import SpoolFileBad, Waiting
+
+RECONCILED_AT_ONCE = 500
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What may be said to the visitor: the reference, whether it was here before, and where it lies."""
+
+    reference: str
+    received_at: datetime
+    replayed: bool = False
+    incomplete: bool = False
+    spooled: bool = False
+
+
+def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt:
+    """Store a submission durably before anybody says thank you; raises KeyReused, or SpoolFull if nothing can be stored.
+
+    The reference is made first and used wherever the submission ends up, so that an unknown outcome (the commit
+    was sent, the answer never came) is the same lead when the spool is drained.
+    """
+    reference = references.make(premises.clinic.reference_prefix)
+    try:
+        with premises.database.transaction() as db:
+            captured = leads.capture(db, submission, premises.desk, reference=reference, received_at=now, now=now)
+    except DatabaseAway as away:
+        log.warning("database_away", reason=str(away))
+        receipt = _spool(premises, submission, reference, now)
+    else:
+        receipt = Receipt(captured.reference, captured.received_at, captured.replayed, captured.incomplete)
+    if not receipt.incomplete and not premises.receipts.note(receipt.reference, _state(receipt), now):
+        log.error("receipt_not_noted", reference=receipt.reference)
+    return receipt
+
+
+def drain(premises: Runtime, clock: Callable[[], datetime]) -> Iterator[tuple[Waiting, str]]:
+    """Bring what waits in the spool into the database, oldest first; yields each file and its fate.
+
+    Fates are `stored`, `bad` (set aside) and `waiting` (the database is still away, which ends the drain).
+    """
+    for waiting in list(premises.spool.waiting()):
+        try:
+            fate = _store(premises, waiting, clock())
+        except FileNotFoundError:
+            continue  # another process drained it first
+        except DatabaseAway:
+            yield waiting, "waiting"
+            return
+        except Exception as wrong:  # one bad file must not hold up the leads behind it
+            premises.spool.set_aside(waiting)
+            log.error("spool_file_set_aside", reference=waiting.reference, reason=type(wrong).__name__)
+            fate = "bad"
+        yield waiting, fate
+
+
+def reconcile(premises: Runtime) -> tuple[int, list[str]]:
+    """How many references were handed out, and those that neither the database nor the spool has; raises DatabaseAway.
+
+    The spool is read before the database: a lead that is drained meanwhile is then found in one of them.
+    """
+    handed_out = list(dict.fromkeys(premises.receipts.references()))
+    waiting = {file.reference for file in premises.spool.waiting()}
+    lost: list[str] = []
+    with premises.database.reading() as db:
+        for start in range(0, len(handed_out), RECONCILED_AT_ONCE):
+            lost += leads.missing(db, handed_out[start : start + RECONCILED_AT_ONCE])
+    return len(handed_out), [reference for reference in lost if reference not in waiting]
+
+
+def is_known(premises: Runtime, reference: str) -> bool:
+    """Whether a reference was handed out, as far as can be told: True also when nobody can be asked."""
+    if any(waiting.reference == reference for waiting in premises.spool.waiting()):
+        return True
+    try:
+        with premises.database.reading() as db:
+            return leads.knows(db, reference)
+    except DatabaseAway:
+        return True
+
+
+def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:
+    payload = premises.spool.read(waiting)
+    try:
+        submission = Submission.from_json(payload["submission"])
+        received_at = datetime.fromisoformat(payload["received_at"])
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise SpoolFileBad(type(wrong).__name__) from wrong
+    with premises.database.transaction() as db:
+        leads.recover(db, submission, premises.desk, reference=waiting.reference, received_at=received_at, now=now)
+    premises.spool.remove(waiting)
+    return "stored"
+
+
+def _spool(premises: Runtime, submission: Submission, reference: str, now: datetime) -> Receipt:
+    names = leads.names_of(submission, premises.keyring)
+    mark = names[0].hex() if names else ""
+    earlier = premises.spool.find(mark)
+    if earlier is not None:
+        return Receipt(earlier, now, replayed=True, spooled=True)
+    payload = {"submission": submission.as_json(), "received_at": now.astimezone(UTC).isoformat()}
+    premises.spool.put(reference, mark, int(now.timestamp() * 1000), payload)
+    return Receipt(reference, now, incomplete=not submission.acceptable, spooled=True)
+
+
+def _state(receipt: Receipt) -> str:
+    return "spooled" if receipt.spooled else "replayed" if receipt.replayed else "stored"

@@ -1,0 +1,89 @@
+"""Headers of every answer: what a browser may do with it, and which web sites may read it."""
+
+import secrets
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from booking.web.premises import premises
+
+PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+EXPOSED = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
+PUBLIC_PATHS = ("/leads", "/api/v1/")
+
+log = structlog.get_logger("booking.requests")
+
+
+def nonce() -> str:
+    """The nonce of this answer's Content-Security-Policy, for the page's own script and style."""
+    if "nonce" not in g:
+        g.nonce = secrets.token_urlsafe(16)
+    found: str = g.nonce
+    return found
+
+
+def register(app: Flask) -> None:
+    """Number and log each request, answer preflights, and put the headers on every answer."""
+    app.before_request(_begin)
+    app.after_request(_finish)
+
+
+def _begin() -> Response | None:
+    g.began = time.perf_counter()
+    g.request_id = secrets.token_hex(8)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers and _is_public():
+        return Response(status=204)
+    return None
+
+
+def _finish(response: Response) -> Response:
+    _secure(response)
+    if _is_public():
+        _share(response)
+    if "request_id" in g:
+        response.headers["X-Request-Id"] = g.request_id
+        # The rule, not the path: an address can carry what only its owner should know. Never the query.
+        rule = request.url_rule.rule if request.url_rule else "unmatched"
+        millis = round((time.perf_counter() - g.began) * 1000, 1)
+        log.info("request", method=request.method, route=rule, status=response.status_code, ms=millis)
+    return response
+
+
+def _secure(response: Response) -> None:
+    headers = response.headers
+    if response.mimetype == "text/html":
+        ancestors = " ".join(["'self'", *premises().allowed_origins])
+        headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'nonce-{nonce()}'; style-src 'self' 'nonce-{nonce()}'; img-src 'self' data:; "
+            f"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+        )
+    else:
+        headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    headers["X-Content-Type-Options"] = "nosniff"
+    # Not no-referrer: browsers would then post our own form with `Origin: null`.
+    headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+    headers["Permissions-Policy"] = PERMISSIONS
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers.setdefault("Cache-Control", "no-store")
+    if premises().production:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+
+def _share(response: Response) -> None:
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin", "")
+    if origin not in premises().allowed_origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _is_public() -> bool:
+    return request.path.startswith(PUBLIC_PATHS)

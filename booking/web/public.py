@@ -1,0 +1,136 @@
+"""The public pages: what the clinic offers and the form, a post of the form, and its success state."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from booking import reception
+from booking.domain import reference as references
+from booking.domain.contact import EMAIL_DOMAINS
+from booking.reception import Receipt
+from booking.spool import SpoolFull
+from booking.web import headers, representations
+from booking.web.intake import Intake, fresh_key, is_allowed_target, read_get, read_post, take, utc_now
+from booking.web.premises import premises
+
+RETRY_SECONDS = "30"
+NONCE_HERE, KEY_HERE, STARTED_HERE = "nonce-goes-here", "key-goes-here", "started-goes-here"
+
+public = Blueprint("public", __name__)
+
+
+@public.get("/")
+def page() -> Response:
+    """The hosted page; rendered once per process, only the fresh bits are filled in."""
+    kept = current_app.extensions.get("booking page")
+    if kept is None:
+        kept = _render({}, nonce=NONCE_HERE, key=KEY_HERE, started=STARTED_HERE)
+        current_app.extensions["booking page"] = kept
+    body = kept.replace(NONCE_HERE, headers.nonce()).replace(KEY_HERE, fresh_key()).replace(STARTED_HERE, _started())
+    response = Response(body, mimetype="text/html")
+    # Not no-store: a browser's back button should find what was typed.
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@public.post("/leads")
+def post_lead() -> WerkzeugResponse:
+    """A post of the form, from our page or from any web site."""
+    return _answer(read_post(request, "form", utc_now()))
+
+
+@public.get("/leads")
+def get_lead() -> WerkzeugResponse:
+    """A form left on method=get: stored and flagged like a post; the visitor leaves for a clean address."""
+    if not request.query_string:
+        return redirect(url_for("public.page"), 303)
+    return _answer(read_get(request, utc_now()))
+
+
+@public.get("/received/<reference>")
+def received(reference: str) -> Response:
+    """The success state; it says nothing about a person, and nothing at all for a reference we did not give."""
+    clinic = premises().clinic
+    if not references.is_wellformed(reference, clinic.reference_prefix) or not reception.is_known(premises(), reference):
+        abort(404)
+    body = render_template(
+        "public/received.html",
+        clinic=clinic,
+        reference=reference,
+        check_email=request.args.get("check") == "email",
+        csp_nonce=headers.nonce(),
+    )
+    response = Response(body, mimetype="text/html")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _answer(intake: Intake) -> WerkzeugResponse:
+    try:
+        receipt = take(intake, utc_now())
+    except SpoolFull:
+        return _away(intake)
+    if receipt.incomplete:
+        return _refused(intake, receipt)
+    if representations.wants_json(request):
+        return representations.received(receipt, intake.submission.suggestions)
+    return representations.marked(_see_other(intake, receipt), receipt)
+
+
+def _see_other(intake: Intake, receipt: Receipt) -> Any:
+    return_to = intake.fields.text("return_to")
+    if return_to and is_allowed_target(return_to):
+        return redirect(return_to, 303)
+    target = url_for("public.received", reference=receipt.reference)
+    check = f"?{urlencode({'check': 'email'})}" if intake.submission.suggestions.get("email") else ""
+    return redirect(target + check, 303)
+
+
+def _refused(intake: Intake, receipt: Receipt) -> Response:
+    errors = {name: [text] for name, text in intake.submission.problems.items()}
+    detail = "Nothing you typed is lost. Please look at the fields that are marked and send it again."
+    if representations.wants_json(request):
+        return representations.problem(422, detail, errors, receipt.reference)
+    return _page_again(intake, 422, errors=errors, reference=receipt.reference)
+
+
+def _away(intake: Intake) -> Response:
+    phone = premises().clinic.phone
+    detail = f"We could not store your enquiry just now. Please call {phone}, or try again in a minute."
+    if representations.wants_json(request):
+        return representations.problem(503, detail, Retry_After=RETRY_SECONDS)
+    response = _page_again(intake, 503, away=True)
+    response.headers["Retry-After"] = RETRY_SECONDS
+    return response
+
+
+def _page_again(intake: Intake, status: int, **context: Any) -> Response:
+    typed = {name: intake.fields.text(name) for name in intake.fields.canonical}
+    typed |= {name: value for name, value in intake.fields.extras.items() if isinstance(value, str)}
+    key = typed.get("submission_key") or fresh_key()
+    started = typed.get("started_at") or _started()
+    body = _render(typed, nonce=headers.nonce(), key=key, started=started, failure=representations.FAILED, **context)
+    response = Response(body, status, mimetype="text/html")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _render(values: dict[str, str], *, nonce: str, key: str, started: str, **context: Any) -> str:
+    empty = {"errors": {}, "failure": None, "away": False, "reference": None}
+    return render_template(
+        "public/page.html",
+        clinic=premises().clinic,
+        values=values,
+        submission_key=key,
+        started_at=started,
+        csp_nonce=nonce,
+        action=url_for("public.post_lead"),
+        suggest_domains=EMAIL_DOMAINS,
+        **(empty | context),
+    )
+
+
+def _started() -> str:
+    return str(int(utc_now().timestamp()))
