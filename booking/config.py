@@ -122,8 +122,7 @@ def _complete(values: dict[str, Any]) -> list[str]:
     if not values.get("secret_key"):
         values["secret_key"] = _kept(data_dir / "secret_key", lambda: secrets.token_urlsafe(48))
     if not values.get("encryption_keys"):
-        made = _kept(data_dir / "encryption_keys", lambda: f"1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}")
-        values["encryption_keys"] = _keys(made)
+        values["encryption_keys"] = _keys(_kept(data_dir / "encryption_keys", _fresh_key))
     if not values.get("base_url") and "bind" in values:
         host, port = values["bind"]
         values["base_url"] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -156,6 +155,10 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     except FileExistsError:
         pass  # made by an earlier start, or by a process that started beside this one
     return path.read_text().strip()
+
+
+def _fresh_key() -> str:
+    return f"1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
 
 
 def _private(name: str, flags: int) -> int:
@@ -253,25 +256,28 @@ def _file(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+# fmt: off
 SETTINGS: tuple[Setting, ...] = (
     Setting("ENV", "development", "development or production; production refuses to start without its secrets.",
             _one_of("development", "production")),
     Setting("BIND", "127.0.0.1:8000", "The address and port to serve on.", _address),
     Setting("DATA_DIR", "var", "Folder for the SQLite database, the spool of waiting leads and the log of references.",
             Path),
-    Setting("DATABASE_URL", "", "postgresql+psycopg://user@host/name, or sqlite:///path; by default SQLite in the data folder.",
-            _database),
-    Setting("SECRET_KEY", "", "At least 32 random characters; blind indexes and digests are made with it, so keep it.", _secret),
-    Setting("ENCRYPTION_KEYS", "", "Keys for health text at rest: number:base64, newest first, e.g. 2:…,1:… while rotating.",
-            _keys),
+    Setting("DATABASE_URL", "",
+            "postgresql+psycopg://user@host/name, or sqlite:///path; by default SQLite in the data folder.", _database),
+    Setting("SECRET_KEY", "",
+            "At least 32 random characters; blind indexes and digests are made with it, so keep it.", _secret),
+    Setting("ENCRYPTION_KEYS", "",
+            "Keys for health text at rest: number:base64, newest first, e.g. 2:...,1:... while rotating.", _keys),
     Setting("BASE_URL", "", "The address visitors reach this service under, e.g. https://booking.example.com.", _url),
-    Setting("ALLOWED_ORIGINS", "", "Web sites whose forms may post here, comma-separated, e.g. https://www.example.com.",
-            _origins),
+    Setting("ALLOWED_ORIGINS", "",
+            "Web sites whose forms may post here, comma-separated, e.g. https://www.example.com.", _origins),
     Setting("TRUSTED_PROXIES", "0", "How many proxies of yours stand in front; 0 believes no X-Forwarded-* header.",
             _number(0, 10)),
-    Setting("TRUSTED_HOSTS", "", "Host names answered to, comma-separated; in production by default the one of BASE_URL.",
-            _words),
-    Setting("MAIL_URL", "file:", "Where letters go: file: for .eml files in the data folder, or smtp://host:port.", _mail),
+    Setting("TRUSTED_HOSTS", "",
+            "Host names answered to, comma-separated; in production by default the one of BASE_URL.", _words),
+    Setting("MAIL_URL", "file:", "Where letters go: file: for .eml files in the data folder, or smtp://host:port.",
+            _mail),
     Setting("MAIL_FROM", "", "The sender of letters.", _text),
     Setting("STAFF_EMAILS", "", "Who at the desk hears of new enquiries, comma-separated.", _words),
     Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", _file),
@@ -280,3 +286,4 @@ SETTINGS: tuple[Setting, ...] = (
             _number(1, 100_000)),
     Setting("LOG_LEVEL", "info", "debug, info, warning or error.", _one_of("debug", "info", "warning", "error")),
 )
+# fmt: on

@@ -8,6 +8,7 @@ import structlog
 
 from booking.database import DatabaseAway
 from booking.domain import reference as references
+from booking.domain.errors import KeyReused
 from booking.domain.submission import Submission
 from booking.operations import leads
 from booking.runtime import Runtime
@@ -29,7 +30,7 @@ class Receipt:
 
 
 def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt:
-    """Store a submission durably before anybody says thank you; raises KeyReused, or SpoolFull if nothing can be stored.
+    """Store a submission durably before anybody says thank you; raises KeyReused, or SpoolFull if nothing takes it.
 
     The reference is made first and used wherever the submission ends up, so that an unknown outcome (the commit
     was sent, the answer never came) is the same lead when the spool is drained.
@@ -38,8 +39,13 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
     try:
         with premises.database.transaction() as db:
             captured = leads.capture(db, submission, premises.desk, reference=reference, received_at=now, now=now)
+    except KeyReused:
+        raise
     except DatabaseAway as away:
         log.warning("database_away", reason=str(away))
+        receipt = _spool(premises, submission, reference, now)
+    except Exception:
+        log.exception("capture_broke")
         receipt = _spool(premises, submission, reference, now)
     else:
         receipt = Receipt(captured.reference, captured.received_at, captured.replayed, captured.incomplete)
@@ -61,9 +67,9 @@ def drain(premises: Runtime, clock: Callable[[], datetime]) -> Iterator[tuple[Wa
         except DatabaseAway:
             yield waiting, "waiting"
             return
-        except Exception as wrong:  # one bad file must not hold up the leads behind it
+        except Exception:  # one bad file must not hold up the leads behind it
             premises.spool.set_aside(waiting)
-            log.error("spool_file_set_aside", reference=waiting.reference, reason=type(wrong).__name__)
+            log.exception("spool_file_set_aside", reference=waiting.reference)
             fate = "bad"
         yield waiting, fate
 

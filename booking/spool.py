@@ -66,9 +66,9 @@ class Spool:
     def waiting(self) -> Iterator[Waiting]:
         """The waiting files, oldest first."""
         with suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self.folder)):
-                if found := WAITING.fullmatch(name):
-                    yield Waiting(self.folder / name, found["reference"], found["mark"])
+            for path in sorted(self.folder.iterdir()):
+                if found := WAITING.fullmatch(path.name):
+                    yield Waiting(path, found["reference"], found["mark"])
 
     def read(self, waiting: Waiting) -> dict[str, Any]:
         """The payload of a waiting file; raises SpoolFileBad, or FileNotFoundError if another drain was quicker."""
@@ -108,7 +108,7 @@ class Spool:
         temporary = target.with_suffix(".part")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(sealed)
                 file.flush()
                 os.fsync(file.fileno())

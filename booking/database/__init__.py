@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     DateTime,
@@ -67,7 +67,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime}
+    type_annotation_map: ClassVar[dict[type, Any]] = {datetime: UtcDateTime}
 
 
 def open_engine(url: str, *, threads: int = 8, hurried: bool = True) -> Engine:
@@ -124,8 +124,10 @@ class Database:
         return True
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use, and the writers' file."""
         self.engine.dispose()
+        if self._turn is not None:
+            self._turn.close()
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ class HurriedConnection(psycopg.Connection[Any]):
         patience = WAIT_SECONDS if whole is None else min(WAIT_SECONDS, max(0.0, whole - time.monotonic()))
         try:
             return super().wait(gen, interval, patience if timeout is None else min(patience, timeout))
-        except psycopg.errors._WaitTimeout:
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001  psycopg asks callers to convert it, and has no public name
             self.pgconn.finish()  # the protocol is in the middle of something: nothing may reuse it
             raise psycopg.OperationalError("the server did not answer in time") from None
 
@@ -49,7 +49,6 @@ def open_engine(url: str, threads: int, *, hurried: bool) -> Engine:
         pool_size=threads,
         max_overflow=4,
         pool_timeout=2,
-        pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_SECONDS} | ({"options": SERVER_OPTIONS} if hurried else {}),
     )
     if hurried:

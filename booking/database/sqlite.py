@@ -100,6 +100,13 @@ class WriterLock:
         finally:
             self._leave(turn)
 
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._guard:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
     def _leave(self, turn: threading.Event) -> None:
         with self._guard:
             first = self._queue[0] is turn
@@ -111,15 +118,20 @@ class WriterLock:
         if self._path is None:
             return
         if self._file is None:
-            self._file = open(self._path, "ab")  # noqa: SIM115 — kept open for the life of the process
-        while True:
-            try:
-                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise TurnTimeout("a writer in another process did not finish") from None
-                time.sleep(0.002)
+            self._file = Path(self._path).open("ab")  # noqa: SIM115  kept open for the life of the process
+        while not _try_lock(self._file):
+            if time.monotonic() > until:
+                raise TurnTimeout("a writer in another process did not finish")
+            time.sleep(0.002)
 
     def _unlock_file(self) -> None:
         if self._file is not None:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

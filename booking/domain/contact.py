@@ -37,11 +37,11 @@ class Phone:
 
 def clean_line(text: str) -> str:
     """One line of text: composed Unicode, white space collapsed and trimmed."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
 def clean_text(text: str) -> str:
-    """Free text: line ends as \\n, outer white space trimmed, all else as typed."""
+    """Free text: line ends as line feeds, outer white space trimmed, all else as typed."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

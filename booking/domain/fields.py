@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 PURPOSES = ("reply", "marketing")
@@ -20,32 +21,44 @@ REPEATED = {"symptoms"}
 
 # Labels seen on real forms, squeezed to their letters and digits. "Name" alone, and every canonical name, need no row.
 ALIASES = {
-    "name": "yourname fullname namefull myname contactname patientname customername namesurname visitorname nom nombre",
+    "name": (
+        "yourname fullname namefull myname contactname patientname customername namesurname visitorname nom nombre"
+    ),
     "first_name": "firstname fname givenname forename yourfirstname namefirst first",
     "last_name": "lastname lname surname familyname yourlastname namelast last",
-    "email": "emailaddress youremail youremailaddress mail mailaddress contactemail emailid emailadress workemail correo",
+    "email": (
+        "emailaddress youremail youremailaddress mail mailaddress contactemail emailid emailadress workemail correo"
+    ),
     "phone": (
-        "phonenumber yourphone yourphonenumber telephone telephonenumber tel telno mobile mobilenumber mobilephone cell "
-        "cellphone cellnumber phoneno contactnumber contactphone daytimephone bestphonenumber bestphone number telefono"
+        "phonenumber yourphone yourphonenumber telephone telephonenumber tel telno mobile mobilenumber "
+        "mobilephone cell cellphone cellnumber phoneno contactnumber contactphone daytimephone bestphonenumber "
+        "bestphone number telefono"
     ),
     "message": (
-        "yourmessage msg comment comments question questions enquiry inquiry yourenquiry yourinquiry note notes details "
-        "howcanwehelp howcanwehelpyou body text messagebody additionalinformation tellusmore description textarea mensaje"
+        "yourmessage msg comment comments question questions enquiry inquiry yourenquiry yourinquiry note notes "
+        "details howcanwehelp howcanwehelpyou body text messagebody additionalinformation tellusmore description "
+        "textarea mensaje"
     ),
-    "service": "services serviceofinterest interestedin treatment reasonforvisit serviceneeded selectservice chooseservice",
+    "service": (
+        "services serviceofinterest interestedin treatment reasonforvisit serviceneeded selectservice chooseservice"
+    ),
     "location": "office clinic preferredlocation",
     "practitioner": "provider doctor preferredprovider preferreddoctor",
     "new_patient": "newpatient areyouanewpatient firstvisit isnewpatient newclient",
     "symptoms": "symptom",
-    "contact_preference": "preferredcontact preferredcontactmethod bestwaytoreachyou contactmethod howshouldwecontactyou",
-    "preferred_times": "preferredtime preferredtimes besttime besttimetocall preferreddate preferreddateandtime availability",
+    "contact_preference": (
+        "preferredcontact preferredcontactmethod bestwaytoreachyou contactmethod howshouldwecontactyou"
+    ),
+    "preferred_times": (
+        "preferredtime preferredtimes besttime besttimetocall preferreddate preferreddateandtime availability"
+    ),
     "consent_reply": "consent iagree agree privacyconsent privacy terms acceptterms gdpr privacypolicy",
     "consent_marketing": "marketing newsletter subscribe optin marketingconsent marketingoptin",
     "submission_key": "idempotencykey submissionid",
     "page_url": "page pageurl sourceurl landingpage url",
     "referrer": "referer httpreferer httpreferrer",
     "return_to": "redirect redirectto next returnurl",
-}  # fmt: skip
+}
 
 # What Webflow's own posts carry beside `fields[…]`: facts about the form, not about the person.
 WEBFLOW_FACTS = {"name": "form name", "source": "page_url"}
@@ -61,16 +74,19 @@ class Fields:
 
     def text(self, name: str) -> str:
         """The first value that says something, as text; empty if there is none."""
-        values = self.canonical.get(name, [])
-        return next((_text(value) for value in values if _text(value).strip()), "")
+        for value in self.canonical.get(name, ()):
+            text = value if isinstance(value, str) else _text(value)
+            if text and not text.isspace():
+                return text
+        return ""
 
 
 def sort(pairs: Iterable[tuple[str, Any]]) -> Fields:
     """Sort a post's pairs: labels are matched blind to case and punctuation, what is unknown becomes an extra."""
     fields, listed = Fields(), list(pairs)
-    wrapped = any(WRAPPED.fullmatch(label) for label, _ in listed)
+    wrapped = any(label.startswith("fields[") for label, _ in listed)
     for label, value in listed:
-        inner = WRAPPED.fullmatch(label)
+        inner = WRAPPED.fullmatch(label) if wrapped else None
         if wrapped and not inner:
             _place(fields, WEBFLOW_FACTS.get(label, f"webflow {label}"), label, value)
         else:
@@ -79,6 +95,7 @@ def sort(pairs: Iterable[tuple[str, Any]]) -> Fields:
     return fields
 
 
+@lru_cache(4096)
 def canonical(label: str) -> str | None:
     """Our name for a label: `E-mail`, `Your Name` and `Full-Name-2` all have one; None for unknown labels."""
     squeezed = _squeeze(label)

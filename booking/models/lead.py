@@ -69,7 +69,7 @@ class Lead(Base):
 class Consent(Base):
     """What a person agreed to, as evidence: the exact wording, its version and SHA-256, when and on which page.
 
-    `wording` and its hash are empty when the posting page did not say which version it showed: we record only what we know.
+    `wording` and its hash are empty when the posting page did not say which version it showed.
     """
 
     __tablename__ = "consent"

@@ -1,18 +1,21 @@
 """Key rotation: what an old key sealed is opened and sealed anew with the active one."""
 
-from sqlalchemy import select, update
+from typing import cast
+
+from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
 from booking.keyring import Keyring, key_number
 from booking.models.lead import CONTENT, Lead
 
-leads = Lead.__table__
+leads = cast(Table, Lead.__table__)
 
 
 def reseal(db: Session, keyring: Keyring, *, after: int, limit: int = 500) -> tuple[int | None, int]:
-    """Reseal the next `limit` leads behind id `after`; returns the last id looked at (None at the end) and how many changed.
+    """Reseal the next `limit` leads behind id `after`.
 
-    Raises Unreadable when a lead's key is not on the ring: it must not be dropped before this has run.
+    Returns the last id looked at (None at the end) and how many were sealed anew. Raises Unreadable when a
+    lead's key is not on the ring: no key may be dropped before this has run.
     """
     query = select(leads.c.id, leads.c.content).where(leads.c.id > after).order_by(leads.c.id).limit(limit)
     rows = db.connection().execute(query.with_for_update()).all()

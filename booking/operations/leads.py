@@ -5,9 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Row, bindparam, exists, func, literal, select, update
+from sqlalchemy import Connection, Table, bindparam, exists, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -25,9 +25,9 @@ RATE_WINDOW = timedelta(minutes=10)
 SAME_TEXT_WINDOW = timedelta(days=1)
 SHORTEST_TELLING_TEXT = 20
 
-leads = Lead.__table__
-names = IdempotencyKey.__table__
-aliases = LeadAlias.__table__
+leads = cast(Table, Lead.__table__)
+names = cast(Table, IdempotencyKey.__table__)
+consents = cast(Table, Consent.__table__)
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,21 @@ def capture(
     """
     if not submission.acceptable:
         return _keep_attempt(db, submission, desk, reference=reference, received_at=received_at, now=now)
-    lead_id = new_id(received_at)
-    attempt = _attempt_to_complete(db, submission, desk.keyring)
-    if attempt is not None:
-        lead_id, reference = attempt.id, attempt.reference
+    connection = db.connection()
+    around = _look_around(connection, submission, desk.keyring, received_at)
+    attempt = _attempt_to_complete(connection, submission, desk.keyring) if around.attempts else None
+    lead_id = attempt.id if attempt else new_id(received_at)
+    reference = attempt.reference if attempt else reference
     answer = {"reference": reference, "received_at": received_at.isoformat()}
-    earlier = _take_names(db, submission, desk.keyring, lead_id, answer, received_at)
+    earlier = _take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
     if earlier is not None:
         return Captured(earlier["reference"], datetime.fromisoformat(earlier["received_at"]), replayed=True)
-    values = _values(db, submission, desk, lead_id, received_at=received_at, now=now)
-    if attempt is not None:
-        db.connection().execute(update(leads).where(leads.c.id == lead_id), values)
+    values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
+    if attempt:
+        connection.execute(update(leads).where(leads.c.id == lead_id), values)
     else:
-        reference = _insert(db, values, reference, desk.clinic.reference_prefix)
-    _record_consents(db, submission, desk.clinic, lead_id, received_at)
+        reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
+    _record_consents(connection, submission, desk.clinic, lead_id, received_at)
     return Captured(reference, received_at)
 
 
@@ -80,7 +81,7 @@ def recover(
 ) -> Captured:
     """Capture a submission that waited in the spool, whose `reference` somebody already holds.
 
-    Doing it twice does no harm. Where the enquiry had meanwhile arrived another way, its lead answers to both references.
+    Doing it twice does no harm. Where the enquiry had meanwhile come another way, its lead answers to both references.
     """
     if knows(db, reference):
         return Captured(reference, received_at, replayed=True)
@@ -105,7 +106,10 @@ def missing(db: Session, handed_out: Sequence[str]) -> list[str]:
 
 
 def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
-    """The names under which a post is remembered: by its key, else by person and message; sorted, so that no two posts wait for each other in a ring."""
+    """The names under which a post is remembered: by its key, else by person and message.
+
+    Sorted, so that no two posts wait for each other in a ring.
+    """
     content = content_digest(submission, keyring)
     if submission.key and submission.circumstances.door == "api":
         return [keyring.digest("api key", submission.key)]
@@ -113,9 +117,7 @@ def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
         # On a form one key may reach many people (a cached page): the content is part of the name.
         return [keyring.digest("form key", submission.key, content.hex())]
     ways = {"email": submission.email.casefold(), "phone": submission.phone}
-    return sorted(
-        keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value
-    )
+    return sorted(keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value)
 
 
 def content_digest(submission: Submission, keyring: Keyring) -> bytes:
@@ -124,12 +126,24 @@ def content_digest(submission: Submission, keyring: Keyring) -> bytes:
     return keyring.digest("content", s.name.casefold(), s.email.casefold(), s.phone, s.message)
 
 
+def _look_around(connection: Connection, submission: Submission, keyring: Keyring, at: datetime) -> Any:
+    """What other posts tell about one: recent ones of the client and of the text, attempts under its key."""
+    looked_for = {
+        "client": bytes.fromhex(submission.circumstances.client) or None,
+        "since": at - RATE_WINDOW,
+        "text": _text_digest(submission, keyring),
+        "day": at - SAME_TEXT_WINDOW,
+        "email": submission.email,
+        "key": _key_digest(submission, keyring),
+    }
+    return connection.execute(_LOOK_AROUND, looked_for).one()
+
+
 def _take_names(
-    db: Session, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
+    connection: Connection, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
 ) -> dict[str, Any] | None:
     """Take the post's names for `lead_id`; returns the answer already given where a name is taken by the same post."""
     content, taken = content_digest(submission, keyring), []
-    connection = db.connection()
     for name in names_of(submission, keyring):
         row = {"name": name, "content": content, "lead_id": lead_id, "answer": answer, "created_at": at}
         if connection.execute(_INSERT_NAME[connection.dialect.name], row).rowcount:
@@ -142,24 +156,20 @@ def _take_names(
             connection.execute(update(names).where(names.c.name == name), row)
             taken.append(name)
             continue
-        if (
-            taken
-        ):  # the e-mail is new but the phone is known, or the reverse: all names lead to the lead there is
+        if taken:  # the e-mail is new but the phone is known, or the reverse: all names lead to the lead there is
             found = {"lead_id": holder.lead_id, "answer": holder.answer}
             connection.execute(update(names).where(names.c.name.in_(taken)), found)
         return dict(holder.answer)
     return None
 
 
-def _attempt_to_complete(db: Session, submission: Submission, keyring: Keyring) -> Row[Any] | None:
+def _attempt_to_complete(connection: Connection, submission: Submission, keyring: Keyring) -> Any:
     """The incomplete attempt this post completes: same key, and nothing that says it was somebody else."""
-    if not submission.key:
-        return None
-    rows = db.connection().execute(_ATTEMPTS, {"key": _key_digest(submission, keyring)}).all()
+    rows = connection.execute(_ATTEMPTS, {"key": _key_digest(submission, keyring)}).all()
     return next((row for row in rows if _may_be_the_same(row, submission)), None)
 
 
-def _may_be_the_same(attempt: Row[Any], submission: Submission) -> bool:
+def _may_be_the_same(attempt: Any, submission: Submission) -> bool:
     same_way = (attempt.email or attempt.phone) and (attempt.email, attempt.phone) == (
         submission.email,
         submission.phone,
@@ -170,26 +180,24 @@ def _may_be_the_same(attempt: Row[Any], submission: Submission) -> bool:
 def _keep_attempt(
     db: Session, submission: Submission, desk: Desk, *, reference: str, received_at: datetime, now: datetime
 ) -> Captured:
-    attempt = _attempt_to_complete(db, submission, desk.keyring)
-    lead_id = attempt.id if attempt is not None else new_id(received_at)
-    values = _values(db, submission, desk, lead_id, received_at=received_at, now=now)
-    if attempt is not None:
-        db.connection().execute(update(leads).where(leads.c.id == lead_id), values)
+    connection = db.connection()
+    around = _look_around(connection, submission, desk.keyring, received_at)
+    attempt = _attempt_to_complete(connection, submission, desk.keyring) if around.attempts else None
+    lead_id = attempt.id if attempt else new_id(received_at)
+    values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
+    if attempt:
+        connection.execute(update(leads).where(leads.c.id == lead_id), values)
         reference = attempt.reference
     else:
-        reference = _insert(db, values, reference, desk.clinic.reference_prefix)
+        reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
     return Captured(reference, received_at, incomplete=True)
 
 
 def _values(
-    db: Session, submission: Submission, desk: Desk, lead_id: int, *, received_at: datetime, now: datetime
+    submission: Submission, desk: Desk, lead_id: int, around: Any, *, received_at: datetime, now: datetime
 ) -> dict[str, Any]:
     s, c = submission, submission.circumstances
-    text_digest = (
-        desk.keyring.digest("text", s.message.casefold()) if len(s.message) >= SHORTEST_TELLING_TEXT else None
-    )
-    client = bytes.fromhex(c.client) if c.client else None
-    signals = _signals(db, s, client, text_digest, received_at)
+    signals = _signals(s, around)
     verdict = screen(signals)
     private = {"message": s.message, "preferred_times": s.preferred_times, "extras": s.extras}
     return {
@@ -216,21 +224,13 @@ def _values(
         "page_url": s.page_url,
         "referrer": s.referrer,
         "attribution": s.attribution,
-        "client": client,
-        "text_digest": text_digest,
-        "key_digest": _key_digest(s, desk.keyring) if s.key and not s.acceptable else None,
+        "client": bytes.fromhex(c.client) or None,
+        "text_digest": _text_digest(s, desk.keyring),
+        "key_digest": None if s.acceptable else _key_digest(s, desk.keyring),
     }
 
 
-def _signals(db: Session, s: Submission, client: bytes | None, text: bytes | None, at: datetime) -> Signals:
-    counted = {
-        "client": client,
-        "since": at - RATE_WINDOW,
-        "text": text,
-        "day": at - SAME_TEXT_WINDOW,
-        "email": s.email,
-    }
-    from_client, same_text = db.connection().execute(_COUNTS, counted).one()
+def _signals(s: Submission, around: Any) -> Signals:
     return Signals(
         honeypot=s.circumstances.honeypot,
         by_get=s.circumstances.by_get,
@@ -238,14 +238,13 @@ def _signals(db: Session, s: Submission, client: bytes | None, text: bytes | Non
         seconds=s.circumstances.seconds,
         links_in_name=count_links(s.name),
         links_in_message=count_links(s.message),
-        from_client=from_client,
-        same_text=same_text,
+        from_client=around.from_client,
+        same_text=around.same_text,
     )
 
 
-def _insert(db: Session, values: dict[str, Any], reference: str, prefix: str) -> str:
+def _insert(connection: Connection, values: dict[str, Any], reference: str, prefix: str) -> str:
     """Insert the lead under `reference`, or under a fresh one when chance gave that to somebody else."""
-    connection = db.connection()
     insert = _INSERT_LEAD[connection.dialect.name]
     while not connection.execute(insert, values | {"reference": reference}).rowcount:
         reference = references.make(prefix)
@@ -254,7 +253,7 @@ def _insert(db: Session, values: dict[str, Any], reference: str, prefix: str) ->
     return reference
 
 
-def _record_consents(db: Session, s: Submission, clinic: Clinic, lead_id: int, at: datetime) -> None:
+def _record_consents(connection: Connection, s: Submission, clinic: Clinic, lead_id: int, at: datetime) -> None:
     rows = []
     shown = dict(part.strip().partition(":")[::2] for part in s.consent_version.split(",") if part.strip())
     for purpose in s.consents:
@@ -267,35 +266,43 @@ def _record_consents(db: Session, s: Submission, clinic: Clinic, lead_id: int, a
              "wording_sha256": digest, "page_url": s.page_url}
         )  # fmt: skip
     if rows:
-        db.connection().execute(Consent.__table__.insert(), rows)
+        connection.execute(consents.insert(), rows)
 
 
-def _key_digest(submission: Submission, keyring: Keyring) -> bytes:
-    return keyring.digest("attempt", submission.circumstances.door, submission.key)
+def _key_digest(submission: Submission, keyring: Keyring) -> bytes | None:
+    return keyring.digest("attempt", submission.circumstances.door, submission.key) if submission.key else None
 
 
-def _counts() -> Any:
+def _text_digest(submission: Submission, keyring: Keyring) -> bytes | None:
+    text = submission.message.casefold()
+    return keyring.digest("text", text) if len(text) >= SHORTEST_TELLING_TEXT else None
+
+
+def _given(name: str, column: Any) -> Any:
+    return bindparam(name, type_=column.type)
+
+
+def _counted(*conditions: Any) -> Any:
     # Counted only as far as it matters: a flood must not make each further post slower.
-    enough = VERY_MANY_FROM_ONE_CLIENT
-    clients = select(leads.c.id).where(
-        leads.c.client == bindparam("client", type_=leads.c.client.type),
-        leads.c.received_at > bindparam("since", type_=leads.c.received_at.type),
-    )
-    texts = select(leads.c.id).where(
-        leads.c.text_digest == bindparam("text", type_=leads.c.text_digest.type),
-        leads.c.received_at > bindparam("day", type_=leads.c.received_at.type),
-        leads.c.email != bindparam("email", type_=leads.c.email.type),
-    )
-    return select(
-        select(func.count()).select_from(clients.limit(enough).subquery()).scalar_subquery(),
-        select(func.count()).select_from(texts.limit(enough).subquery()).scalar_subquery(),
-    )
+    few = select(leads.c.id).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
+    return select(func.count()).select_from(few).scalar_subquery()
 
 
-_COUNTS = _counts()
+_RECENT = leads.c.received_at > _given("since", leads.c.received_at)
+_TODAY = leads.c.received_at > _given("day", leads.c.received_at)
+_UNDER_KEY = (leads.c.key_digest == _given("key", leads.c.key_digest), leads.c.incomplete)
+_LOOK_AROUND = select(
+    _counted(leads.c.client == _given("client", leads.c.client), _RECENT).label("from_client"),
+    _counted(
+        leads.c.text_digest == _given("text", leads.c.text_digest),
+        _TODAY,
+        leads.c.email != _given("email", leads.c.email),
+    ).label("same_text"),
+    _counted(*_UNDER_KEY).label("attempts"),
+)
 _ATTEMPTS = (
     select(leads.c.id, leads.c.reference, leads.c.name, leads.c.email, leads.c.phone)
-    .where(leads.c.key_digest == bindparam("key", type_=leads.c.key_digest.type), leads.c.incomplete)
+    .where(*_UNDER_KEY)
     .order_by(leads.c.id)
 )
 _INSERT_NAME = {

@@ -19,7 +19,7 @@ def one_line(value: str | None) -> str:
 
 
 class LeadForm(FlaskForm):
-    """Get in Touch / Book Appointment. Only a person who cannot be reached is refused, and a name of over 200 characters."""
+    """Get in Touch / Book Appointment: refused is only who cannot be reached, and a name too long for one."""
 
     class Meta:
         """No token: it would expire on a cached page and lose leads; a forged post has no authority to borrow."""
@@ -35,20 +35,17 @@ class LeadForm(FlaskForm):
     phone = StringField("Phone")
     service = StringField("Service")
     message = TextAreaField("Message")
-    preferred_times = StringField("Preferred times")
-    contact_preference = StringField("How should we answer?")
-    new_patient = StringField("New patient")
 
     def __init__(self, fields: Fields, **options: Any) -> None:
         self._posted = fields
         values = MultiDict((name, fields.text(name)) for name in fields.canonical)
         full_name = fields.text("name") or f"{fields.text('first_name')} {fields.text('last_name')}".strip()
         values["name"] = full_name
-        super().__init__(formdata=values, **options)
+        super().__init__(formdata=values, **options)  # type: ignore[no-untyped-call]  # Flask-WTF has no types
 
     def read(self, *, region: str, circumstances: Circumstances) -> Submission:
         """The submission; its `problems` say by field, in words for the visitor, what keeps it from being accepted."""
         submission = compose(self._posted, region=region, circumstances=circumstances)
         self.validate()
-        wrong = {name: str(texts[0]) for name, texts in self.errors.items() if name}
+        wrong = {field.name: str(field.errors[0]) for field in self if field.errors}
         return replace(submission, problems=wrong | submission.problems) if wrong else submission

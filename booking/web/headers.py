@@ -57,8 +57,9 @@ def _secure(response: Response) -> None:
     if response.mimetype == "text/html":
         ancestors = " ".join(["'self'", *premises().allowed_origins])
         headers["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src 'nonce-{nonce()}'; style-src 'self' 'nonce-{nonce()}'; img-src 'self' data:; "
-            f"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+            f"default-src 'none'; script-src 'nonce-{nonce()}'; style-src 'self' 'nonce-{nonce()}'; "
+            "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+            f"frame-ancestors {ancestors}"
         )
     else:
         headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"

@@ -23,7 +23,7 @@ Pairs = list[tuple[str, Any]]
 
 
 def read_body(body: bytes, content_type: str, options: dict[str, str]) -> Pairs:
-    """The pairs of a body; raises CannotRead. A wrong or missing content type is seen through, so that no lead is lost."""
+    """The pairs of a body; raises CannotRead. A wrong or missing content type is seen through: it costs no lead."""
     kind = _kind(body, content_type)
     if kind == "json":
         pairs = _json(body)

@@ -53,7 +53,8 @@ def get_lead() -> WerkzeugResponse:
 def received(reference: str) -> Response:
     """The success state; it says nothing about a person, and nothing at all for a reference we did not give."""
     clinic = premises().clinic
-    if not references.is_wellformed(reference, clinic.reference_prefix) or not reception.is_known(premises(), reference):
+    ours = references.is_wellformed(reference, clinic.reference_prefix) and reception.is_known(premises(), reference)
+    if not ours:
         abort(404)
     body = render_template(
         "public/received.html",
@@ -118,7 +119,7 @@ def _page_again(intake: Intake, status: int, **context: Any) -> Response:
 
 
 def _render(values: dict[str, str], *, nonce: str, key: str, started: str, **context: Any) -> str:
-    empty = {"errors": {}, "failure": None, "away": False, "reference": None}
+    empty: dict[str, Any] = {"errors": {}, "failure": None, "away": False, "reference": None}
     return render_template(
         "public/page.html",
         clinic=premises().clinic,

@@ -1,8 +1,9 @@
 """What leads and refusals look like from outside: the bodies of our answers."""
 
+import json
 from typing import Any
 
-from flask import Request, Response, json
+from flask import Request, Response
 
 from booking.reception import Receipt
 

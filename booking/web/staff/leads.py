@@ -1,17 +1,18 @@
 """The leads for the staff's programs: the list as CSV and as JSON lines, by the filters of its address."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 from flask import Blueprint, Response, request
 
-from booking.database import DatabaseAway
+from booking.database import Database, DatabaseAway
 from booking.domain import tabular
 from booking.domain.errors import ColumnUnknown, ParametersWrong
 from booking.domain.status import LeadStatus
@@ -27,6 +28,8 @@ LONGEST_TEXT = 500
 
 staff_leads = Blueprint("staff_leads", __name__)
 log = structlog.get_logger(__name__)
+
+_Day = TypeVar("_Day", date, datetime)
 
 
 @dataclass(frozen=True)
@@ -82,46 +85,117 @@ def read_wish(query: Mapping[str, str], profile: str, profiles: tuple[str, ...])
 
 
 def _file(who: Bearer, wish: Wish, content_type: str, ending: str) -> Response:
-    """Answer with the file; the snapshot stays open until the last byte is out or the client has gone."""
-    place = premises()
-    zone, now = ZoneInfo(place.clinic.timezone), datetime.now(UTC)
+    """Answer with the file; its snapshot stays open until the last byte is out or the client has gone."""
+    place, now = premises(), datetime.now(UTC)
+    zone = ZoneInfo(place.clinic.timezone)
+    response = Response(iter(()), content_type=content_type, headers={"Cache-Control": "no-store"})
+    name = f"leads-{now.astimezone(zone):%Y-%m-%d}.{ending}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     if request.method != "HEAD":
-        _record(who, "export_started", wish.as_json())  # before the snapshot: one connection at a time
+        _record(place.database, who, "export_started", wish.as_json())  # first: nobody gets a byte unrecorded
     with ExitStack() as opening:
         db = opening.enter_context(place.database.reading())
         rows = exports.count(db, wish.filters, zone=zone)
-        export = exports.stream(
-            db,
-            wish.filters,
-            columns=wish.columns,
-            profile=wish.profile,
-            zone=zone,
-            region=place.clinic.region,
-            keyring=place.keyring,
-        )
-        response = Response(content_type=content_type)
         response.headers["X-Row-Count"] = str(rows)
-        response.headers["Cache-Control"] = "no-store"
-        name = f"leads-{now.astimezone(zone):%Y-%m-%d}.{ending}"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         if request.method != "HEAD":
-            response.response = _watched(export, rows, who, wish, opening.pop_all())
+            export = exports.stream(
+                db,
+                wish.filters,
+                columns=wish.columns,
+                profile=wish.profile,
+                zone=zone,
+                region=place.clinic.region,
+                keyring=place.keyring,
+            )
+            response.response = export
+            # On close, which comes also when the client goes before the first byte; a generator's end would not.
+            response.call_on_close(partial(_end, place.database, opening.pop_all(), export, rows, who, wish))
     return response
 
 
-def _watched(export: Export, rows: int, who: Bearer, wish: Wish, snapshot: ExitStack) -> Iterator[bytes]:
-    """The bytes of an export; whatever ends it, the snapshot is closed and the audit learns how far it came."""
+def _end(database: Database, snapshot: ExitStack, export: Export, rows: int, who: Bearer, wish: Wish) -> None:
+    """Close the snapshot and record how far the export came."""
+    facts = {"rows": export.rows, "sha256": export.sha256, "unreadable": export.unreadable}
+    complete = export.finished and export.rows == rows
     try:
-        yield from export
-    finally:
         snapshot.close()
-        facts = {"rows": export.rows, "sha256": export.sha256, "complete": export.rows == rows}
-        try:
-            _record(who, "export_ended", wish.as_json() | facts | {"unreadable": export.unreadable})
-        except DatabaseAway:
-            log.error("export_end_not_audited", rows=export.rows, complete=export.rows == rows)
+        _record(database, who, "export_ended", wish.as_json() | facts | {"complete": complete})
+    except DatabaseAway:
+        log.error("export_end_not_audited", rows=export.rows, complete=complete)  # noqa: TRY400 — a fact, no trace
 
 
-def _record(who: Bearer, action: str, details: dict[str, Any]) -> None:
-    with premises().database.transaction() as db:
+def _record(database: Database, who: Bearer, action: str, details: dict[str, Any]) -> None:
+    with database.transaction() as db:
         audit.record(db, actor=who.actor, action=action, details=details, now=datetime.now(UTC))
+
+
+def _columns(text: str, errors: dict[str, list[str]]) -> tuple[str, ...]:
+    try:
+        return tabular.choose(text)
+    except ColumnUnknown as unknown:
+        errors["columns"] = [str(unknown)]
+        return tabular.COLUMNS
+
+
+def _states(text: str) -> tuple[str, ...]:
+    states = tuple(dict.fromkeys(state.strip() for state in text.split(",") if state.strip()))
+    known = [status.value for status in LeadStatus]
+    if set(states) - set(known):
+        raise ValueError(f"Must be one or more of {', '.join(known)}, with commas between them.")
+    return states
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST_TEXT or "\x00" in text:
+        raise ValueError(f"Must be a text of at most {LONGEST_TEXT} characters.")
+    return text.strip()
+
+
+def _flag(text: str) -> bool:
+    answer = yes_or_no(text)
+    if answer is None:
+        raise ValueError("Must be yes or no.")
+    return answer
+
+
+def _day(text: str) -> date:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip(), re.ASCII):
+        raise ValueError("Must be a day such as 2026-11-24.")
+    return _within_years(_parsed(date.fromisoformat, text, "Must be a day such as 2026-11-24."))
+
+
+def _instant(text: str) -> datetime:
+    wanted = "Must be a time with its zone, such as 2026-11-24T15:30:00Z."
+    # In a query a plus sign that was not encoded arrives as a space.
+    instant = _within_years(
+        _parsed(datetime.fromisoformat, re.sub(r"(T\S+) (\d\d:?\d\d)$", r"\1+\2", text.strip()), wanted)
+    )
+    if instant.tzinfo is None:
+        raise ValueError(wanted)
+    return instant
+
+
+def _parsed(parse: Callable[[str], _Day], text: str, wanted: str) -> _Day:
+    try:
+        return parse(text.strip())
+    except ValueError:
+        raise ValueError(wanted) from None
+
+
+def _within_years(day: _Day) -> _Day:
+    if not EARLIEST_YEAR <= day.year <= LATEST_YEAR:
+        raise ValueError(f"Must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}.")
+    return day
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "status": _states,
+    "service": _text,
+    "from": _day,
+    "to": _day,
+    "q": _text,
+    "held": _flag,
+    "urgent": _flag,
+    "incomplete": _flag,
+    "since": _instant,
+}

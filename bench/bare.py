@@ -1,0 +1,76 @@
+"""The yardstick: a bare Flask app that parses the same post and writes the same rows, and does nothing else."""
+
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from flask import Flask, request
+from sqlalchemy import Engine, Table, create_engine, event
+
+from booking import server
+from booking.database.sqlite import driver
+from booking.models import Consent, IdempotencyKey, Lead
+
+leads, names, consents = (cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent))
+
+
+def open_engine(url: str, threads: int) -> Engine:
+    """An engine as durable as ours, without the fair turn and the deadlines."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=threads)
+    engine = create_engine(url, module=driver(), pool_size=threads, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "busy_timeout=30000"):
+            connection.execute(f"pragma {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def make_app(engine: Engine) -> Flask:
+    """One route: parse, insert with Core, commit, answer."""
+    app = Flask(__name__)
+
+    @app.post("/leads")
+    def post() -> tuple[dict[str, str], int]:
+        form, now = request.form, datetime.now(UTC)
+        lead_id = time.time_ns() // 1_000_000 << 22 | secrets.randbits(22)
+        reference = f"SV-{secrets.token_hex(6)}"
+        with engine.begin() as connection:
+            connection.execute(
+                names.insert(),
+                {"name": secrets.token_bytes(16), "content": b"c" * 16, "lead_id": lead_id,
+                 "answer": {"reference": reference, "received_at": now.isoformat()}, "created_at": now},
+            )  # fmt: skip
+            connection.execute(
+                leads.insert(),
+                {"id": lead_id, "reference": reference, "received_at": now, "updated_at": now, "status": "new",
+                 "urgent": False, "held": False, "held_reasons": [], "signals": {"origin": "none", "seconds": None},
+                 "incomplete": False, "door": "form", "name": form["name"], "email": form["email"],
+                 "phone": "+19045550134", "phone_typed": form["phone"], "service": form["service"], "practitioner": "",
+                 "location": "", "contact_preference": form["contact_preference"], "new_patient": True,
+                 "content": form["message"].encode(), "page_url": form["page_url"], "referrer": "",
+                 "attribution": {"utm_source": form["utm_source"]}, "client": b"c" * 16, "text_digest": b"t" * 16,
+                 "key_digest": None},
+            )  # fmt: skip
+            connection.execute(
+                consents.insert(),
+                {"lead_id": lead_id, "purpose": "reply", "given_at": now, "version": "1", "wording": "w" * 120,
+                 "wording_sha256": "0" * 64, "page_url": form["page_url"]},
+            )  # fmt: skip
+        return {"reference": reference}, 201
+
+    return app
+
+
+if __name__ == "__main__":
+    URL, PORT, THREADS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    server.serve(make_app(open_engine(URL, THREADS)), host="127.0.0.1", port=PORT, threads=THREADS)

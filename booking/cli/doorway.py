@@ -1,0 +1,92 @@
+"""What every command gets: the settings, the opened parts, and clear words when they cannot be had."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import click
+from flask import Flask
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from booking.clinic import ClinicFileWrong
+from booking.config import Settings, SettingsWrong
+from booking.database import DatabaseAway
+from booking.keyring import Unreadable
+from booking.runtime import Runtime
+
+
+class Exit:
+    """The exit codes: what a script can tell from a command that did not succeed."""
+
+    FOUND_SOMETHING = 1  # a check found a difference or a fault
+    MISUSED = 2  # settings or arguments are wrong
+    AWAY = 3  # the database did not answer; try again
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """How a command reaches the rest; handed in from the room that knows every floor."""
+
+    read_settings: Callable[[], Settings]
+    create_app: Callable[[Settings], Flask]
+    open_runtime: Callable[[Settings], Runtime]
+
+    def settings(self) -> Settings:
+        """The settings, or an end with every problem named."""
+        try:
+            return self.read_settings()
+        except SettingsWrong as wrong:
+            fail("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in wrong.problems), Exit.MISUSED)
+
+    def app(self, settings: Settings) -> Flask:
+        """The web application."""
+        try:
+            return self.create_app(settings)
+        except ClinicFileWrong as wrong:
+            fail(str(wrong), Exit.MISUSED)
+
+    @contextmanager
+    def premises(self) -> Iterator[Runtime]:
+        """The opened parts for one command; a database that is away ends it with its own exit code."""
+        try:
+            premises = self.open_runtime(self.settings())
+        except ClinicFileWrong as wrong:
+            fail(str(wrong), Exit.MISUSED)
+        try:
+            yield premises
+        except DatabaseAway as away:
+            fail(f"The database does not answer ({away}). Has `booking migrate` been run?", Exit.AWAY)
+        except Unreadable as wrong:
+            fail(str(wrong), Exit.FOUND_SOMETHING)
+        finally:
+            premises.database.close()
+
+
+pass_doorway = click.make_pass_decorator(Doorway)
+
+
+def now() -> datetime:
+    """The command line's clock."""
+    return datetime.now(UTC)
+
+
+def say(text: str) -> None:
+    """A word to the person at the terminal; standard output is for data alone."""
+    click.echo(text, err=True)
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """End with a word and an exit code."""
+    say(text)
+    sys.exit(code)
+
+
+def progress() -> Progress:
+    """A bar on standard error, silent where nobody looks."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)
