@@ -31,8 +31,6 @@ def create_app(settings: Settings) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=STATIC_SECONDS,
         TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
-        SECRET_KEY=settings.secret_key,
-        SESSION_COOKIE_SECURE=settings.production,
     )
     app.extensions["booking"] = open_runtime(settings)
     headers.register(app)

@@ -13,7 +13,7 @@ EMAIL_DOMAINS = (
     "msn.com", "me.com", "att.net", "bellsouth.net", "verizon.net", "proton.me", "protonmail.com", "ymail.com",
 )  # fmt: skip
 # Real domains one slip away from a common one: suggesting here would doubt people who typed it right.
-REAL_NEIGHBOURS = {"mail.com", "gmx.com", "email.com", "ail.com", "mac.com", "mm.com", "ms.com", "mns.com"}
+REAL_NEIGHBOURS = ("mail.com", "email.com", "mac.com", "gmx.com")
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 

@@ -174,7 +174,7 @@ def read_row(cells: Mapping[str, str], heading: Heading, region: str, after: dat
     texts = {name: unguard(cell) for name, cell in cells.items()} if heading.spreadsheet else dict(cells)
     values: dict[str, Any] = {name: texts[name] for name in COLUMNS if name in texts}
     for name in TIMES:
-        if texts.get(name):
+        if values.pop(name, ""):
             values[name] = after = _named(name, read_time, texts[name], heading.zone, after)
     values |= {name: yes_or_no(texts[name]) for name in FLAGS if name in texts}
     if texts.get("phone") and heading.spreadsheet:

@@ -282,24 +282,26 @@ def _given(name: str, column: Any) -> Any:
     return bindparam(name, type_=column.type)
 
 
-def _counted(*conditions: Any) -> Any:
-    # Counted only as far as it matters: a flood must not make each further post slower.
-    few = select(leads.c.id).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
-    return select(func.count()).select_from(few).scalar_subquery()
+def _few(column: Any, *conditions: Any) -> Any:
+    # Looked at only as far as it matters: a flood must not make each further post slower.
+    return select(column).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
 
 
-_RECENT = leads.c.received_at > _given("since", leads.c.received_at)
-_TODAY = leads.c.received_at > _given("day", leads.c.received_at)
+def _look_around_statement() -> Any:
+    recent = leads.c.received_at > _given("since", leads.c.received_at)
+    today = leads.c.received_at > _given("day", leads.c.received_at)
+    from_client = _few(leads.c.client, leads.c.client == _given("client", leads.c.client), recent)
+    same_text = _few(leads.c.email, leads.c.text_digest == _given("text", leads.c.text_digest), today)
+    others = same_text.c.email != _given("email", leads.c.email)
+    return select(
+        select(func.count()).select_from(from_client).scalar_subquery().label("from_client"),
+        select(func.count()).select_from(same_text).where(others).scalar_subquery().label("same_text"),
+        select(func.count()).select_from(_few(leads.c.id, *_UNDER_KEY)).scalar_subquery().label("attempts"),
+    )
+
+
 _UNDER_KEY = (leads.c.key_digest == _given("key", leads.c.key_digest), leads.c.incomplete)
-_LOOK_AROUND = select(
-    _counted(leads.c.client == _given("client", leads.c.client), _RECENT).label("from_client"),
-    _counted(
-        leads.c.text_digest == _given("text", leads.c.text_digest),
-        _TODAY,
-        leads.c.email != _given("email", leads.c.email),
-    ).label("same_text"),
-    _counted(*_UNDER_KEY).label("attempts"),
-)
+_LOOK_AROUND = _look_around_statement()
 _ATTEMPTS = (
     select(leads.c.id, leads.c.reference, leads.c.name, leads.c.email, leads.c.phone)
     .where(*_UNDER_KEY)

@@ -8,7 +8,13 @@ from flask import Flask, Response, g, request
 
 from booking.web.premises import premises
 
-PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+ALWAYS = (
+    ("X-Content-Type-Options", "nosniff"),
+    # Not no-referrer: browsers would then post our own form with `Origin: null`.
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
 EXPOSED = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
 PUBLIC_PATHS = ("/leads", "/api/v1/")
 
@@ -63,11 +69,7 @@ def _secure(response: Response) -> None:
         )
     else:
         headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-    headers["X-Content-Type-Options"] = "nosniff"
-    # Not no-referrer: browsers would then post our own form with `Origin: null`.
-    headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
-    headers["Permissions-Policy"] = PERMISSIONS
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers.extend(ALWAYS)
     headers.setdefault("Cache-Control", "no-store")
     if premises().production:
         headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"

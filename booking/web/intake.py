@@ -87,10 +87,10 @@ def _says_something(value: object) -> bool:
 
 def _origin(request: Request) -> str:
     origin = request.headers.get("Origin", "")
-    if origin and (origin in {request.host_url.rstrip("/"), premises().base_url}):
-        return "same"
-    if origin in premises().allowed_origins:
-        return "known"
     if request.headers.get("Sec-Fetch-Site") == "same-origin":
         return "same"
-    return "unknown" if origin and origin != "null" else "none"
+    if origin in {"", "null"}:
+        return "none"
+    if origin in premises().allowed_origins:
+        return "known"
+    return "same" if origin in {premises().base_url, request.host_url.rstrip("/")} else "unknown"

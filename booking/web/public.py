@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from booking import reception
 from booking.domain import reference as references
-from booking.domain.contact import EMAIL_DOMAINS
+from booking.domain.contact import EMAIL_DOMAINS, REAL_NEIGHBOURS
 from booking.reception import Receipt
 from booking.spool import SpoolFull
 from booking.web import headers, representations
@@ -128,7 +128,7 @@ def _render(values: dict[str, str], *, nonce: str, key: str, started: str, **con
         started_at=started,
         csp_nonce=nonce,
         action=url_for("public.post_lead"),
-        suggest_domains=EMAIL_DOMAINS,
+        suggest_domains=EMAIL_DOMAINS + REAL_NEIGHBOURS,
         **(empty | context),
     )
 

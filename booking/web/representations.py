@@ -5,10 +5,11 @@ from typing import Any
 
 from flask import Request, Response
 
+from booking.clinic import Clinic
 from booking.reception import Receipt
 
-RECEIVED = "Your submission has been received!"
-FAILED = "Oops! Something went wrong while submitting the form."
+RECEIVED = Clinic.received_sentence
+FAILED = Clinic.failed_sentence
 PROBLEM = "application/problem+json"
 
 
