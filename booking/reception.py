@@ -10,7 +10,7 @@ from booking.database import DatabaseAway
 from booking.domain import reference as references
 from booking.domain.errors import KeyReused
 from booking.domain.submission import Submission
-from booking.operations import leads
+from booking.operations import idempotency, leads
 from booking.runtime import Runtime
 from booking.spool import SpoolFileBad, Waiting
 
@@ -113,7 +113,7 @@ def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:
 
 
 def _spool(premises: Runtime, submission: Submission, reference: str, now: datetime) -> Receipt:
-    names = leads.names_of(submission, premises.keyring)
+    names = idempotency.names_of(submission, premises.keyring)
     mark = names[0].hex() if names else ""
     earlier = premises.spool.find(mark)
     if earlier is not None:

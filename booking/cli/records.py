@@ -144,7 +144,7 @@ def _write(
 
 def _taken(premises: Runtime, content: IO[bytes]) -> Iterator[Outcome]:
     zone = ZoneInfo(premises.clinic.timezone)
-    sheet = imports.read(content, zone=zone, region=premises.clinic.region)
+    sheet = imports.read(content, zone=zone, region=premises.clinic.region, now=now())
     with progress() as bar:
         task = bar.add_task("Importing", total=None)
         for block in sheet.blocks():

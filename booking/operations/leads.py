@@ -13,20 +13,17 @@ from sqlalchemy.orm import Session
 
 from booking.clinic import Clinic
 from booking.domain import reference as references
-from booking.domain.errors import KeyReused
 from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_links, screen
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
-from booking.models.idempotency import IdempotencyKey
 from booking.models.lead import CONTENT, Consent, Lead, LeadAlias, new_id
+from booking.operations import idempotency
 
-SAME_ENQUIRY_WITHIN = timedelta(minutes=10)
 RATE_WINDOW = timedelta(minutes=10)
 SAME_TEXT_WINDOW = timedelta(days=1)
 SHORTEST_TELLING_TEXT = 20
 
 leads = cast(Table, Lead.__table__)
-names = cast(Table, IdempotencyKey.__table__)
 consents = cast(Table, Consent.__table__)
 
 
@@ -64,7 +61,7 @@ def capture(
     lead_id = attempt.id if attempt else new_id(received_at)
     reference = attempt.reference if attempt else reference
     answer = {"reference": reference, "received_at": received_at.isoformat()}
-    earlier = _take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
+    earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
     if earlier is not None:
         return Captured(earlier["reference"], datetime.fromisoformat(earlier["received_at"]), replayed=True)
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
@@ -105,27 +102,6 @@ def missing(db: Session, handed_out: Sequence[str]) -> list[str]:
     return [reference for reference in handed_out if reference not in found]
 
 
-def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
-    """The names under which a post is remembered: by its key, else by person and message.
-
-    Sorted, so that no two posts wait for each other in a ring.
-    """
-    content = content_digest(submission, keyring)
-    if submission.key and submission.circumstances.door == "api":
-        return [keyring.digest("api key", submission.key)]
-    if submission.key:
-        # On a form one key may reach many people (a cached page): the content is part of the name.
-        return [keyring.digest("form key", submission.key, content.hex())]
-    ways = {"email": submission.email.casefold(), "phone": submission.phone}
-    return sorted(keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value)
-
-
-def content_digest(submission: Submission, keyring: Keyring) -> bytes:
-    """A digest of what makes two posts the same: the person and the message."""
-    s = submission
-    return keyring.digest("content", s.name.casefold(), s.email.casefold(), s.phone, s.message)
-
-
 def _look_around(connection: Connection, submission: Submission, keyring: Keyring, at: datetime) -> Any:
     """What other posts tell about one: recent ones of the client and of the text, attempts under its key."""
     looked_for = {
@@ -137,30 +113,6 @@ def _look_around(connection: Connection, submission: Submission, keyring: Keyrin
         "key": _key_digest(submission, keyring),
     }
     return connection.execute(_LOOK_AROUND, looked_for).one()
-
-
-def _take_names(
-    connection: Connection, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
-) -> dict[str, Any] | None:
-    """Take the post's names for `lead_id`; returns the answer already given where a name is taken by the same post."""
-    content, taken = content_digest(submission, keyring), []
-    for name in names_of(submission, keyring):
-        row = {"name": name, "content": content, "lead_id": lead_id, "answer": answer, "created_at": at}
-        if connection.execute(_INSERT_NAME[connection.dialect.name], row).rowcount:
-            taken.append(name)
-            continue
-        holder = connection.execute(select(names).where(names.c.name == name)).one()
-        if submission.key and holder.content != content:
-            raise KeyReused
-        if not submission.key and abs(at - holder.created_at) > SAME_ENQUIRY_WITHIN:
-            connection.execute(update(names).where(names.c.name == name), row)
-            taken.append(name)
-            continue
-        if taken:  # the e-mail is new but the phone is known, or the reverse: all names lead to the lead there is
-            found = {"lead_id": holder.lead_id, "answer": holder.answer}
-            connection.execute(update(names).where(names.c.name.in_(taken)), found)
-        return dict(holder.answer)
-    return None
 
 
 def _attempt_to_complete(connection: Connection, submission: Submission, keyring: Keyring) -> Any:
@@ -249,7 +201,7 @@ def _insert(connection: Connection, values: dict[str, Any], reference: str, pref
     while not connection.execute(insert, values | {"reference": reference}).rowcount:
         reference = references.make(prefix)
         answer = {"reference": reference, "received_at": values["received_at"].isoformat()}
-        connection.execute(update(names).where(names.c.lead_id == values["id"]), {"answer": answer})
+        idempotency.change_answer(connection, values["id"], answer)
     return reference
 
 
@@ -307,9 +259,6 @@ _ATTEMPTS = (
     .where(*_UNDER_KEY)
     .order_by(leads.c.id)
 )
-_INSERT_NAME = {
-    d: m.insert(names).on_conflict_do_nothing() for d, m in (("postgresql", postgresql), ("sqlite", sqlite))
-}
 _INSERT_LEAD = {
     d: m.insert(leads).on_conflict_do_nothing(index_elements=["reference"])
     for d, m in (("postgresql", postgresql), ("sqlite", sqlite))
