@@ -26,9 +26,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.ready ## Install what is missing, then serve http://127.0.0.1:8000 with the demonstration clinic
-	@$(BIN)/booking migrate
-	@$(BIN)/booking seed
-	@exec $(BIN)/booking serve
+	@exec $(BIN)/booking serve --prepare
 
 test: $(VENV)/.ready-to-test browser ## Install what the tests need, then run all of them
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

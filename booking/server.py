@@ -84,7 +84,7 @@ def serve(
         server.drain(stop_within)
 
 
-class _Request(HTTPRequestParser):  # type: ignore[misc]
+class _Request(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """A request that knows when its first byte came."""
 
     def __init__(self, adj: object) -> None:
@@ -92,7 +92,7 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
         self.began = time.time()
 
 
-class _Task(WSGITask):  # type: ignore[misc]
+class _Task(WSGITask):  # type: ignore[misc]  # waitress has no types
     """An answer that, while the server stops, asks its client to send nothing more."""
 
     def build_response_header(self) -> bytes:
@@ -102,7 +102,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         return bytes(super().build_response_header())
 
 
-class _ErrorTask(ErrorTask):  # type: ignore[misc]
+class _ErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
     """Waitress' own refusal in plain text, with the headers that every answer of ours carries."""
 
     def execute(self) -> None:
@@ -110,7 +110,7 @@ class _ErrorTask(ErrorTask):  # type: ignore[misc]
         super().execute()
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """One connection."""
 
     parser_class = _Request
@@ -131,7 +131,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         return quiet > (QUIET_SECONDS if self.server.stopping else IDLE_SECONDS)
 
 
-class _Server(TcpWSGIServer):  # type: ignore[misc]
+class _Server(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     """Waitress' listening socket and its loop, one turn at a time."""
 
     channel_class = _Channel

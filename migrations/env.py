@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 from alembic import context
-from booking import config, models
-from booking.database import Base, open_engine
 
-assert models  # imported for the tables it declares
+from booking import config, models
+from booking.database import open_engine
 
 
 def run() -> None:
@@ -17,7 +16,7 @@ def run() -> None:
     with engine.connect() as connection:
         context.configure(
             connection=connection,
-            target_metadata=Base.metadata,
+            target_metadata=models.Lead.metadata,
             render_as_batch=connection.dialect.name == "sqlite",
             compare_type=True,
         )

@@ -26,12 +26,18 @@ SQLITE_WITHOUT_RESET_BUG = (3, 51, 3)
 
 
 @click.command()
+@click.option("--prepare", is_flag=True, help="Do what `migrate` and `seed` do first.")
 @pass_doorway
-def serve(doorway: Doorway) -> None:
+def serve(doorway: Doorway, prepare: bool) -> None:
     """Serve the form, with the worker beside it, until SIGTERM or Ctrl-C."""
     settings = doorway.settings()
+    if prepare:
+        schema.upgrade(settings.database_url)
     app = doorway.app(settings)
-    worker = Worker(app.extensions["booking"], now)
+    premises: Runtime = app.extensions["booking"]
+    if prepare:
+        _say_clinic(settings, premises)
+    worker = Worker(premises, now)
     worker.start()
     host, port = settings.bind
     try:
@@ -77,8 +83,7 @@ def migrate(doorway: Doorway, revision: str) -> None:
 def seed(doorway: Doorway) -> None:
     """Check the clinic's file, whose name, services, texts and colours the page shows."""
     with doorway.premises() as premises:
-        path = doorway.settings().clinic_file or clinic.DEFAULT_PATH
-        say(f"{premises.clinic.name}: {len(premises.clinic.services)} services, from {path.name}.")
+        _say_clinic(doorway.settings(), premises)
 
 
 @click.command()
@@ -141,6 +146,11 @@ def rotate_keys(doorway: Doorway) -> None:
 
 def _say_where(host: str, port: int) -> None:
     say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _say_clinic(settings: Settings, premises: Runtime) -> None:
+    path = settings.clinic_file or clinic.DEFAULT_PATH
+    say(f"{premises.clinic.name}: {len(premises.clinic.services)} services, from {path.name}.")
 
 
 def _reseal_all(premises: Runtime, bar: Progress) -> int:

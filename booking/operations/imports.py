@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import IO, Any
 
 from sqlalchemy import insert, select, union_all
@@ -31,7 +31,6 @@ BLOCK = 200
 DOOR = "import"
 LONGEST_CELL = 8 * 1024 * 1024
 LONGEST = {"reference": Lead.reference.type.length, "door": Lead.door.type.length, "phone": Lead.phone.type.length}
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 YEARS = range(1970, 2039)  # which the ids of leads can hold
 TEXTS = (
     "reference", "name", "email", "phone", "phone_typed", "service", "practitioner", "location",
@@ -53,7 +52,7 @@ class Line:
     problem: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     submission: Submission | None = None
-    received_at: datetime = EARLIEST
+    received_at: datetime | None = None
     lead_id: int = 0
 
 
@@ -80,33 +79,33 @@ class Outcome:
     problem: str = ""
 
 
-def read(file: IO[bytes], *, zone: tzinfo, region: str, now: datetime) -> Sheet:
+def read(file: IO[bytes], *, zone: tzinfo, region: str) -> Sheet:
     """Recognise a file by its first line; raises CannotRead if nothing in it looks like leads.
 
-    `zone` is for local times in a file that does not name its own, `now` for leads of which it does not say when
-    they came. Nothing is read ahead of need.
+    `zone` is for local times in a file that does not name its own. Nothing is read ahead of need.
     """
     csv.field_size_limit(LONGEST_CELL)
     text = _decoded(io.TextIOWrapper(file, "utf-8", newline=""))
     first = next(text, "")
     marked, first = first.startswith(BOM), first.removeprefix(BOM)
     if first.lstrip().startswith("{"):
-        return Sheet("ours", _ours(_json_lines(chain([first], text)), region, now))
+        return Sheet("ours", _ours(_json_lines(chain([first], text)), region))
     delimiter = max(",;\t", key=first.count)
     rows = _records(csv.reader(chain([first], text), delimiter=delimiter))
     _, header = next(rows, (0, []))
     heading = tabular.recognise(header, marked=marked)
     if heading is not None:
-        return Sheet("ours", _ours(((number, heading, row) for number, row in rows), region, now))
+        return Sheet("ours", _ours(((number, heading, row) for number, row in rows), region))
     if not ESSENTIAL & {fields.canonical(label) for label in header}:
         raise CannotRead("The first line names no column that could be a name, an e-mail address or a phone number.")
-    return Sheet("webflow", _webflow(rows, header, zone, region, now))
+    return Sheet("webflow", _webflow(rows, header, zone, region))
 
 
 def take(db: Session, block: Sequence[Line], desk: Desk, *, now: datetime) -> list[Outcome]:
     """Store the lines of a block that are not there yet, and tell what became of each. Doing it twice does no harm."""
     known = _known(db, [line.values["reference"] for line in block if line.values.get("reference")])
     outcomes, rows, consents = [], [], []
+    fresh = count(new_id(now))  # for leads of which the file does not say when they came
     for line in block:
         if line.problem:
             outcomes.append(Outcome(line.number, "refused", problem=line.problem))
@@ -115,7 +114,7 @@ def take(db: Session, block: Sequence[Line], desk: Desk, *, now: datetime) -> li
         elif line.values["reference"] in known:
             outcomes.append(Outcome(line.number, "known", line.values["reference"]))
         else:
-            row = _row(line, desk.keyring, now)
+            row = _row(line, line.lead_id or next(fresh), desk.keyring, now)
             known.add(row["reference"])
             rows.append(row)
             consents += _consents(row, line.values)
@@ -151,7 +150,7 @@ def _json_lines(text: Iterable[str]) -> Iterator[tuple[int, Heading, list[str]]]
             yield number, Heading(tuple(cells), spreadsheet=False, zone=UTC), list(cells.values())
 
 
-def _ours(records: Iterable[tuple[int, Heading, list[str]]], region: str, now: datetime) -> Iterator[Line]:
+def _ours(records: Iterable[tuple[int, Heading, list[str]]], region: str) -> Iterator[Line]:
     """Lines of our own file as typed values; ids follow the order of the file, as the next export's order does."""
     before: datetime | None = None
     last_id = 0
@@ -162,9 +161,10 @@ def _ours(records: Iterable[tuple[int, Heading, list[str]]], region: str, now: d
         except CannotRead as refusal:
             yield Line(number, problem=str(refusal))
             continue
-        at = values.get("received_at", now)
-        last_id, before = (last_id + 1 if at == before else new_id(at)), at
-        yield Line(number, values=values, received_at=at, lead_id=last_id)
+        at = values.get("received_at")
+        if at is not None:
+            last_id, before = (last_id + 1 if at == before else new_id(at)), at
+        yield Line(number, values=values, received_at=at, lead_id=last_id if at else 0)
 
 
 def _paired(columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
@@ -191,14 +191,12 @@ def _check(values: Mapping[str, Any]) -> None:
             raise CannotRead("This line contains characters that no text may contain.")
 
 
-def _webflow(
-    rows: Iterable[tuple[int, list[str]]], header: Sequence[str], zone: tzinfo, region: str, now: datetime
-) -> Iterator[Line]:
+def _webflow(rows: Iterable[tuple[int, list[str]]], header: Sequence[str], zone: tzinfo, region: str) -> Iterator[Line]:
     """Lines of a Webflow export as submissions, each with its digest as key: the same line is the same post."""
     for number, row in rows:
         pairs = [(label, cell) for label, cell in zip(header, row, strict=False) if cell.strip()]
         digest = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
-        at, answers = _split(pairs, zone, now)
+        at, answers = _split(pairs, zone)
         submission = compose(fields.sort(answers), region=region, circumstances=Circumstances(door=DOOR))
         given = {"submission_key": submission.key} if submission.key else {}
         submission = replace(submission, key=digest, extras=submission.extras | given)
@@ -206,15 +204,15 @@ def _webflow(
         yield Line(number, problem=problem, submission=submission, received_at=at)
 
 
-def _split(pairs: Pairs, zone: tzinfo, now: datetime) -> tuple[datetime, Pairs]:
-    """When the form was sent, or `now` where that cannot be read, and the person's answers."""
+def _split(pairs: Pairs, zone: tzinfo) -> tuple[datetime | None, Pairs]:
+    """When the form was sent, if that can be read, and the person's answers."""
     for at, (label, cell) in enumerate(pairs):
         if "".join(letter for letter in label.casefold() if letter.isalnum()) in SUBMITTED:
             with suppress(ValueError, OverflowError):
                 instant = tabular.read_time(cell, zone)
                 if instant.year in YEARS:
                     return instant, pairs[:at] + pairs[at + 1 :]
-    return now, pairs
+    return None, pairs
 
 
 def _captured(db: Session, line: Line, submission: Submission, desk: Desk, now: datetime) -> Outcome:
@@ -223,7 +221,7 @@ def _captured(db: Session, line: Line, submission: Submission, desk: Desk, now: 
     if reference is not None:
         return Outcome(line.number, "known", reference)
     fresh = references.make(desk.clinic.reference_prefix)
-    captured = leads.capture(db, submission, desk, reference=fresh, received_at=line.received_at, now=now)
+    captured = leads.capture(db, submission, desk, reference=fresh, received_at=line.received_at or now, now=now)
     result = "known" if captured.replayed else "incomplete" if captured.incomplete else "added"
     return Outcome(line.number, result, captured.reference)
 
@@ -236,13 +234,13 @@ def _known(db: Session, given: Sequence[str]) -> set[str]:
     return set(db.scalars(union_all(own, others)))
 
 
-def _row(line: Line, keyring: Keyring, now: datetime) -> dict[str, Any]:
-    v, lead_id = line.values, line.lead_id
+def _row(line: Line, lead_id: int, keyring: Keyring, now: datetime) -> dict[str, Any]:
+    v = line.values
     private = {"message": v.get("message", ""), "preferred_times": v.get("preferred_times", "")}
     private["extras"] = v.get("extras", {})
     return {
         "id": lead_id,
-        "received_at": line.received_at,
+        "received_at": line.received_at or now,
         "updated_at": v.get("updated_at", now),
         "status": v.get("status") or LeadStatus.NEW.value,
         "urgent": bool(v.get("urgent")),

@@ -1,8 +1,8 @@
 """Leads, what people consented to, the names of posts, tokens, and the audit chain."""
 
 import sqlalchemy as sa
-
 from alembic import op
+
 from booking.database import UtcDateTime
 
 revision = "0001"

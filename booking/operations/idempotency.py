@@ -1,0 +1,69 @@
+"""Idempotency: the names under which a post is remembered, so that the same post again is the same lead."""
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from booking.domain.errors import KeyReused
+from booking.domain.submission import Submission
+from booking.keyring import Keyring
+from booking.models.idempotency import IdempotencyKey
+
+SAME_ENQUIRY_WITHIN = timedelta(minutes=10)
+
+names = cast(Table, IdempotencyKey.__table__)
+
+
+def take_names(
+    connection: Connection, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
+) -> dict[str, Any] | None:
+    """Take the post's names for `lead_id`; returns the answer already given where a name is taken by the same post."""
+    content, taken = content_digest(submission, keyring), []
+    for name in names_of(submission, keyring):
+        row = {"name": name, "content": content, "lead_id": lead_id, "answer": answer, "created_at": at}
+        if connection.execute(_INSERT[connection.dialect.name], row).rowcount:
+            taken.append(name)
+            continue
+        holder = connection.execute(select(names).where(names.c.name == name)).one()
+        if submission.key and holder.content != content:
+            raise KeyReused
+        if not submission.key and abs(at - holder.created_at) > SAME_ENQUIRY_WITHIN:
+            connection.execute(update(names).where(names.c.name == name), row)
+            taken.append(name)
+            continue
+        if taken:  # the e-mail is new but the phone is known, or the reverse: all names lead to the lead there is
+            found = {"lead_id": holder.lead_id, "answer": holder.answer}
+            connection.execute(update(names).where(names.c.name.in_(taken)), found)
+        return dict(holder.answer)
+    return None
+
+
+def change_answer(connection: Connection, lead_id: int, answer: dict[str, Any]) -> None:
+    """Let all names of a lead give another answer than was expected when they were taken."""
+    connection.execute(update(names).where(names.c.lead_id == lead_id), {"answer": answer})
+
+
+def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
+    """The names under which a post is remembered: by its key, else by person and message.
+
+    Sorted, so that no two posts wait for each other in a ring.
+    """
+    content = content_digest(submission, keyring)
+    if submission.key and submission.circumstances.door == "api":
+        return [keyring.digest("api key", submission.key)]
+    if submission.key:
+        # On a form one key may reach many people (a cached page): the content is part of the name.
+        return [keyring.digest("form key", submission.key, content.hex())]
+    ways = {"email": submission.email.casefold(), "phone": submission.phone}
+    return sorted(keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value)
+
+
+def content_digest(submission: Submission, keyring: Keyring) -> bytes:
+    """A digest of what makes two posts the same: the person and the message."""
+    s = submission
+    return keyring.digest("content", s.name.casefold(), s.email.casefold(), s.phone, s.message)
+
+
+_INSERT = {d: m.insert(names).on_conflict_do_nothing() for d, m in (("postgresql", postgresql), ("sqlite", sqlite))}
