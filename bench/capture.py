@@ -133,7 +133,7 @@ def post(port: int, seconds: int, connections: int, who: str) -> Result:
     slowest = re.search(r"Latency\s+\S+\s+\S+\s+(\S+)", text)
     return Result(
         float(found(r"Requests/sec:\s+([\d.]+)", text)),
-        millis(found(r"99%\s+(\S+)", text)),
+        millis(found(r"(?m)^\s+99%\s+(\S+)", text)),
         millis(slowest[1]) if slowest else 0.0,
         int(failed[1]) if failed else 0,
     )

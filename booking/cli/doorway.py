@@ -1,22 +1,22 @@
 """What every command gets: the settings, the opened parts, and clear words when they cannot be had."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import NoReturn, TypeVar, cast
 
 import click
 from flask import Flask
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from booking.clinic import ClinicFileWrong
 from booking.config import Settings, SettingsWrong
 from booking.database import DatabaseAway
 from booking.keyring import Unreadable
 from booking.runtime import Runtime
+
+Item = TypeVar("Item")
 
 
 class Exit:
@@ -85,8 +85,7 @@ def fail(text: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def progress() -> Progress:
-    """A bar on standard error, silent where nobody looks."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+def progress(items: Iterable[Item], label: str, length: int | None = None) -> AbstractContextManager[Iterator[Item]]:
+    """The same items, with a bar on standard error that is silent where nobody looks."""
+    bar = click.progressbar(items, length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+    return cast(AbstractContextManager[Iterator[Item]], bar)

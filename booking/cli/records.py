@@ -1,5 +1,6 @@
 """Commands that take leads out and in, and hand out tokens for programs."""
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -57,10 +58,11 @@ def import_leads(doorway: Doorway, file: Path) -> None:
     results = Counter[str]()
     with doorway.premises() as premises, file.open("rb") as content:
         try:
-            for outcome in _taken(premises, content):
-                results[outcome.result] += 1
-                if outcome.problem:
-                    say(f"Line {outcome.number}: {outcome.problem}")
+            with progress(_taken(premises, content), "Importing") as outcomes:
+                for outcome in outcomes:
+                    results[outcome.result] += 1
+                    if outcome.problem:
+                        say(f"Line {outcome.number}: {outcome.problem}")
         except CannotRead as wrong:
             fail(str(wrong), Exit.MISUSED)
         finally:  # what was stored before a bad line stays stored, and is on record
@@ -124,9 +126,8 @@ def _write(
     premises: Runtime, filters: Filters, columns: tuple[str, ...], profile: str, output: Path | None
 ) -> tuple[Export, int]:
     zone = ZoneInfo(premises.clinic.timezone)
-    with premises.database.reading() as db, progress() as bar, _opened(output) as file:
+    with premises.database.reading() as db, _opened(output) as file:
         rows = exports.count(db, filters, zone=zone)
-        task = bar.add_task("Exporting", total=rows)
         export = exports.stream(
             db,
             filters,
@@ -136,22 +137,19 @@ def _write(
             region=premises.clinic.region,
             keyring=premises.keyring,
         )
-        for chunk in export:
-            file.write(chunk)
-            bar.update(task, completed=export.rows)
+        with progress(export, "Exporting", 1 + math.ceil(rows / exports.BLOCK)) as chunks:
+            for chunk in chunks:
+                file.write(chunk)
     return export, rows
 
 
 def _taken(premises: Runtime, content: IO[bytes]) -> Iterator[Outcome]:
     zone = ZoneInfo(premises.clinic.timezone)
-    sheet = imports.read(content, zone=zone, region=premises.clinic.region, now=now())
-    with progress() as bar:
-        task = bar.add_task("Importing", total=None)
-        for block in sheet.blocks():
-            with premises.database.transaction() as db:
-                outcomes = imports.take(db, block, premises.desk, now=now())
-            bar.advance(task, len(outcomes))
-            yield from outcomes
+    sheet = imports.read(content, zone=zone, region=premises.clinic.region)
+    for block in sheet.blocks():
+        with premises.database.transaction() as db:
+            outcomes = imports.take(db, block, premises.desk, now=now())
+        yield from outcomes
 
 
 def _opened(output: Path | None) -> IO[bytes]:

@@ -3,9 +3,9 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import click
-from rich.progress import Progress
 
 from booking import clinic, reception, server
 from booking.cli.doorway import Doorway, Exit, fail, now, pass_doorway, progress, say
@@ -105,13 +105,12 @@ def doctor(doorway: Doorway) -> None:
 def replay(doorway: Doorway) -> None:
     """Bring the leads that wait in the spool into the database now."""
     fates = {"stored": 0, "bad": 0, "waiting": 0}
-    with doorway.premises() as premises, progress() as bar:
-        task = bar.add_task("Replaying", total=premises.spool.depth())
-        for waiting, fate in reception.drain(premises, now):
-            fates[fate] += 1
-            bar.advance(task)
-            if fate == "bad":
-                say(f"Set aside, unreadable: {waiting.path.name}")
+    with doorway.premises() as premises:
+        with progress(reception.drain(premises, now), "Replaying", premises.spool.depth()) as drained:
+            for waiting, fate in drained:
+                fates[fate] += 1
+                if fate == "bad":
+                    say(f"Set aside, unreadable: {waiting.path.name}")
         left = premises.spool.depth()
     click.echo(f"{fates['stored']} stored, {fates['bad']} set aside, {left} still waiting")
     if fates["waiting"]:
@@ -137,8 +136,9 @@ def reconcile(doorway: Doorway) -> None:
 @pass_doorway
 def rotate_keys(doorway: Doorway) -> None:
     """Seal everything anew with the first of BOOKING_ENCRYPTION_KEYS; older keys may be dropped afterwards."""
-    with doorway.premises() as premises, progress() as bar:
-        changed = _reseal_all(premises, bar)
+    with doorway.premises() as premises:
+        with progress(_resealed(premises), "Sealing") as portions:
+            changed = sum(portions)
         if premises.spool.depth() or premises.spool.set_aside_count():
             say("Leads wait in the spool: run `booking replay` before an old key is dropped.")
     click.echo(f"{changed} sealed anew")
@@ -153,16 +153,12 @@ def _say_clinic(settings: Settings, premises: Runtime) -> None:
     say(f"{premises.clinic.name}: {len(premises.clinic.services)} services, from {path.name}.")
 
 
-def _reseal_all(premises: Runtime, bar: Progress) -> int:
-    task = bar.add_task("Sealing", total=None)
+def _resealed(premises: Runtime) -> Iterator[int]:
     after: int | None = 0
-    changed = 0
     while after is not None:
         with premises.database.transaction() as db:
-            after, some = keys.reseal(db, premises.keyring, after=after)
-        changed += some
-        bar.advance(task, some)
-    return changed
+            after, changed = keys.reseal(db, premises.keyring, after=after)
+        yield changed
 
 
 def _complaints(settings: Settings, premises: Runtime) -> list[str]:

@@ -1,5 +1,6 @@
 """The schema: migrations applied, taken back, and whether a database stands at the newest of them."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -26,6 +27,7 @@ def check(url: str) -> None:
     command.check(_config(url))
 
 
+@cache
 def head() -> str:
     """The newest revision there is."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""

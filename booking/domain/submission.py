@@ -8,6 +8,7 @@ from booking.domain.contact import clean_line, clean_text, read_email, read_phon
 from booking.domain.fields import ATTRIBUTION, PURPOSES, Fields
 
 UNREACHABLE = "Please give an e-mail address or a phone number, so that we can answer you."
+UNREACHABLE_EITHER = "Or give a phone number here."
 YES = {"true", "on", "yes", "1", "y", "checked", "agree", "agreed", "i agree", "accept", "accepted"}
 NO = {"false", "off", "no", "0", "n"}
 
@@ -132,4 +133,4 @@ def _problems(email: str, phone: str, *, reachable: bool) -> dict[str, str]:
     if reachable:
         return {}
     given = {name: problem for name, problem in (("email", email), ("phone", phone)) if problem}
-    return given or {"email": UNREACHABLE, "phone": UNREACHABLE}
+    return given or {"email": UNREACHABLE, "phone": UNREACHABLE_EITHER}

@@ -97,7 +97,7 @@ class Spreadsheet:
         names = [f"{name} ({zone})" if name in TIMES else name for name in columns]
         self.head = (BOM + _csv([names], csv.QUOTE_ALL)).encode()
         convert: dict[str, Convert] = dict.fromkeys(FLAGS, _flags({True: "yes", False: "no", None: ""}))
-        convert |= dict.fromkeys(TIMES, lambda times: [_local(time, zone) for time in times])
+        convert |= dict.fromkeys(TIMES, _local(zone))
         convert["phone"] = lambda phones: [guard(_dialled(phone, region)) for phone in phones]
         convert["held_reasons"] = lambda lists: [guard("\n".join(reasons)) for reasons in lists]
         convert["extras"] = lambda extras: [_json(extra) if extra else "" for extra in extras]
@@ -235,8 +235,8 @@ def _flags(words: dict[bool | None, str]) -> Convert:
     return lambda values: [words[value] for value in values]
 
 
-def _local(time: datetime, zone: tzinfo) -> str:
-    return time.astimezone(zone).isoformat(" ", "seconds")[:19]
+def _local(zone: tzinfo) -> Convert:
+    return lambda times: [time.astimezone(zone).isoformat(" ", "seconds")[:19] for time in times]
 
 
 def _instants(times: Sequence[Any]) -> Sequence[Any]:
