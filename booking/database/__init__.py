@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from booking.database import postgresql, sqlite
@@ -87,6 +87,7 @@ class Database:
     def __init__(self, url: str, *, threads: int = 8) -> None:
         self.engine = open_engine(url, threads=threads)
         self.dialect = self.engine.dialect.name
+        self._session = sessionmaker(self.engine, expire_on_commit=False)
         self._turn = sqlite.WriterLock(self.engine.url.database) if self.dialect == "sqlite" else None
         self._resting_until = 0.0
 
@@ -95,12 +96,12 @@ class Database:
         """A session whose work is committed, durably, when the block ends; raises DatabaseAway."""
         with self._answering():
             if self._turn is None:
-                with postgresql.deadline(TRANSACTION_SECONDS), Session(self.engine) as db, db.begin():
+                with postgresql.deadline(TRANSACTION_SECONDS), self._session() as db, db.begin():
                     yield db
             else:
                 with self._turn.held():
                     self._refuse_while_resting()
-                    with Session(self.engine) as db, db.begin():
+                    with self._session() as db, db.begin():
                         yield db
 
     @contextmanager
@@ -111,7 +112,7 @@ class Database:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             else:
                 connection.execution_options(sqlite_readonly=True)
-            with Session(connection) as db, db.begin():
+            with self._session(bind=connection) as db, db.begin():
                 yield db
 
     def answers(self) -> bool:
