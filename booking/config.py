@@ -4,8 +4,10 @@ import base64
 import difflib
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from dotenv import dotenv_values
 PREFIX = "BOOKING_"
 SHORTEST_SECRET = 32
 KEY_BYTES = 32
+HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
 class SettingsWrong(ValueError):
@@ -98,7 +101,7 @@ def example() -> str:
 def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
     from_file: dict[str, str] = {}
     if env_file is not None and env_file.is_file():
-        from_file = {k: v or "" for k, v in dotenv_values(env_file).items() if k.startswith(PREFIX)}
+        from_file = {k: v or "" for k, v in dotenv_values(env_file, interpolate=False).items() if k.startswith(PREFIX)}
     return from_file | {k: v for k, v in environ.items() if k.startswith(PREFIX)}
 
 
@@ -119,14 +122,16 @@ def _complete(values: dict[str, Any]) -> list[str]:
     data_dir: Path = values["data_dir"]
     if not values.get("database_url"):
         values["database_url"] = f"sqlite:///{data_dir / 'booking.db'}"
-    if not values.get("secret_key"):
-        values["secret_key"] = _kept(data_dir / "secret_key", lambda: secrets.token_urlsafe(48))
-    if not values.get("encryption_keys"):
-        values["encryption_keys"] = _keys(_kept(data_dir / "encryption_keys", _fresh_key))
+    problems = []
+    for name, make, parse in _MADE:
+        if not values.get(name):
+            values[name] = parse(_kept(data_dir / name, make))
+        if not values[name]:
+            problems.append(f"{PREFIX}{name.upper()}: the file {data_dir / name} is empty; remove it to get a new one")
     if not values.get("base_url") and "bind" in values:
         host, port = values["bind"]
         values["base_url"] = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    return []
+    return problems
 
 
 def _missing_in_production(values: dict[str, Any]) -> list[str]:
@@ -149,24 +154,21 @@ def _missing_in_production(values: dict[str, Any]) -> list[str]:
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(path, "x", opener=_private) as file:
+    if not path.exists():
+        # Written whole before it gets its name, and only if no process beside this one was quicker.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(make())
-    except FileExistsError:
-        pass  # made by an earlier start, or by a process that started beside this one
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text().strip()
 
 
 def _fresh_key() -> str:
     return f"1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
-
-
-def _text(text: str) -> str:
-    return text
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -205,7 +207,11 @@ def _origins(text: str) -> tuple[str, ...]:
     origins = _words(text)
     for origin in origins:
         parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+        if (
+            parts.scheme not in {"http", "https"}
+            or not HOST.fullmatch(parts.netloc)
+            or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
             raise ValueError(f"{origin!r} is not an origin such as https://www.example.com (no path, no wildcard)")
     return origins
 
@@ -256,6 +262,11 @@ def _file(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+_MADE: tuple[tuple[str, Callable[[], str], Callable[[str], Any]], ...] = (
+    ("secret_key", lambda: secrets.token_urlsafe(48), _secret),
+    ("encryption_keys", _fresh_key, _keys),
+)
+
 # fmt: off
 SETTINGS: tuple[Setting, ...] = (
     Setting("ENV", "development", "development or production; production refuses to start without its secrets.",
@@ -278,7 +289,7 @@ SETTINGS: tuple[Setting, ...] = (
             "Host names answered to, comma-separated; in production by default the one of BASE_URL.", _words),
     Setting("MAIL_URL", "file:", "Where letters go: file: for .eml files in the data folder, or smtp://host:port.",
             _mail),
-    Setting("MAIL_FROM", "", "The sender of letters.", _text),
+    Setting("MAIL_FROM", "", "The sender of letters.", str),
     Setting("STAFF_EMAILS", "", "Who at the desk hears of new enquiries, comma-separated.", _words),
     Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", _file),
     Setting("THREADS", "8", "How many requests are worked on at once.", _number(1, 64)),

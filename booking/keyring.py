@@ -42,7 +42,7 @@ class Keyring:
         nonce, body = sealed[2 : 2 + NONCE_BYTES], sealed[2 + NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, body, _bound(place, row)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise Unreadable(f"{place} of row {row} was changed or moved") from None
 
     def digest(self, label: str, *parts: str) -> bytes:

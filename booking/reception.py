@@ -35,6 +35,8 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
     The reference is made first and used wherever the submission ends up, so that an unknown outcome (the commit
     was sent, the answer never came) is the same lead when the spool is drained.
     """
+    if submission.says_nothing:
+        return Receipt("", now, incomplete=True)
     reference = references.make(premises.clinic.reference_prefix)
     try:
         with premises.database.transaction() as db:

@@ -61,6 +61,12 @@ class Submission:
         """Whether nothing stands against it; with a problem it is kept as an incomplete attempt."""
         return not self.problems
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nobody said anything in it: an empty form, of which nothing is worth keeping."""
+        said = (self.name, self.phone_typed, self.message, self.preferred_times, self.service, self.extras)
+        return not (self.email or any(said))
+
     def as_json(self) -> dict[str, Any]:
         """The submission as plain JSON values, for the spool."""
         return asdict(self)
@@ -84,9 +90,8 @@ def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Sub
         doubts.append("The phone number is not a valid one; write instead.")
     elif phone.doubtful:
         doubts.append("The phone number may not exist.")
-    for name in ("starts_at", "hold"):
-        if text.get(name):
-            extras[name] = text[name]
+    for name in _kept_as_extras(text):
+        extras[name] = text[name]
     if fields.canonical.get("symptoms"):
         extras["symptoms"] = [clean_line(str(symptom)) for symptom in fields.canonical["symptoms"] if symptom]
     return Submission(
@@ -113,6 +118,14 @@ def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Sub
         problems=_problems(email.problem, phone.problem, reachable=bool(email.address or phone.e164)),
         circumstances=circumstances,
     )
+
+
+def _kept_as_extras(text: dict[str, str]) -> list[str]:
+    """The known fields that have no place of their own as they were given: nothing that was said is dropped."""
+    questions = ("new_patient", *(f"consent_{purpose}" for purpose in PURPOSES))
+    unclear = [name for name in questions if text.get(name) and yes_or_no(text[name]) is None]
+    parts = [name for name in ("first_name", "last_name") if text.get("name") and text.get(name)]
+    return [name for name in ("starts_at", "hold") if text.get(name)] + unclear + parts
 
 
 def yes_or_no(text: str) -> bool | None:

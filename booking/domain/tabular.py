@@ -107,8 +107,8 @@ class Spreadsheet:
     def block(self, values: Columns) -> bytes:
         """Some leads as lines, in the order given."""
         cells = [convert(values[name]) for convert, name in zip(self._convert, self._columns, strict=True)]
-        lines = '"\r\n"'.join(map(_QUOTED_CELLS, zip(*cells, strict=True)))
-        return _encoded(f'"{lines}"\r\n')
+        lines = [f'"{line}"' for line in map(_QUOTED_CELLS, zip(*cells, strict=True))]
+        return _encoded("\r\n".join([*lines, ""]))
 
 
 class Raw:

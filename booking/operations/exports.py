@@ -8,12 +8,12 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, CursorResult, Row, Select, Text, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, CursorResult, Row, Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from booking.domain import tabular
 from booking.domain.contact import clean_line
-from booking.domain.fields import ATTRIBUTION
+from booking.domain.fields import ATTRIBUTION, PURPOSES
 from booking.keyring import Keyring, Unreadable
 from booking.models.lead import CONTENT, Consent, Lead, LeadAlias
 
@@ -97,6 +97,9 @@ class Export(Iterator[bytes]):
         if "attribution" in values:
             found = [_read(text)[0] if text != "{}" else {} for text in values["attribution"]]
             values |= {name: [one.get(name, "") for one in found] for name in ATTRIBUTION}
+        if "consents" in values:
+            given = [purposes.split(",") if purposes else () for purposes in values["consents"]]
+            values |= {name: [purpose in one for one in given] for name, purpose in _CONSENTS.items()}
         if "held_reasons" in values:
             values["held_reasons"] = [_read(text)[0] if text != "[]" else [] for text in values["held_reasons"]]
         return values
@@ -148,12 +151,11 @@ def _selected(columns: Sequence[str]) -> list[ColumnElement[Any]]:
         plain.append(cast(Lead.attribution, Text).label("attribution"))
     if "held_reasons" in chosen:
         plain.append(cast(Lead.held_reasons, Text).label("held_reasons"))
-    return plain + [_consent(name) for name in ("consent_reply", "consent_marketing") if name in chosen]
-
-
-def _consent(column: str) -> ColumnElement[bool]:
-    purpose = column.removeprefix("consent_")
-    return exists().where(Consent.lead_id == Lead.id, Consent.purpose == purpose).label(column)
+    if chosen & _CONSENTS.keys():
+        # A scalar subquery, because PostgreSQL reads the whole table before the first row for an EXISTS.
+        given = select(func.aggregate_strings(Consent.purpose, ",")).where(Consent.lead_id == Lead.id)
+        plain.append(given.scalar_subquery().label("consents"))
+    return plain
 
 
 def _conditions(filters: Filters, zone: tzinfo) -> list[ColumnElement[bool]]:
@@ -191,4 +193,5 @@ def _matches(q: str) -> ColumnElement[bool]:
     return or_(*found)
 
 
+_CONSENTS = {f"consent_{purpose}": purpose for purpose in PURPOSES}
 _PLAIN = frozenset(name for name in tabular.COLUMNS if hasattr(Lead, name)) - {"held_reasons"}

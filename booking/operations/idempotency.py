@@ -20,24 +20,29 @@ def take_names(
     connection: Connection, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
 ) -> dict[str, Any] | None:
     """Take the post's names for `lead_id`; returns the answer already given where a name is taken by the same post."""
-    content, taken = content_digest(submission, keyring), []
+    content = content_digest(submission, keyring)
+    earlier: Any = None
+    taken = []
     for name in names_of(submission, keyring):
         row = {"name": name, "content": content, "lead_id": lead_id, "answer": answer, "created_at": at}
-        if connection.execute(_INSERT[connection.dialect.name], row).rowcount:
+        if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
             taken.append(name)
             continue
         holder = connection.execute(select(names).where(names.c.name == name)).one()
         if submission.key and holder.content != content:
             raise KeyReused
-        if not submission.key and abs(at - holder.created_at) > SAME_ENQUIRY_WITHIN:
+        if submission.key or abs(at - holder.created_at) <= SAME_ENQUIRY_WITHIN:
+            earlier = earlier or holder
+        else:
             connection.execute(update(names).where(names.c.name == name), row)
             taken.append(name)
-            continue
-        if taken:  # the e-mail is new but the phone is known, or the reverse: all names lead to the lead there is
-            found = {"lead_id": holder.lead_id, "answer": holder.answer}
-            connection.execute(update(names).where(names.c.name.in_(taken)), found)
-        return dict(holder.answer)
-    return None
+    if earlier is None:
+        return None
+    # The e-mail is new but the phone is known, or the reverse: all names lead to the lead there is.
+    found = {"lead_id": earlier.lead_id, "answer": earlier.answer, "created_at": earlier.created_at}
+    if taken:
+        connection.execute(update(names).where(names.c.name.in_(taken)), found)
+    return dict(earlier.answer)
 
 
 def change_answer(connection: Connection, lead_id: int, answer: dict[str, Any]) -> None:
@@ -66,4 +71,7 @@ def content_digest(submission: Submission, keyring: Keyring) -> bytes:
     return keyring.digest("content", s.name.casefold(), s.email.casefold(), s.phone, s.message)
 
 
-_INSERT = {d: m.insert(names).on_conflict_do_nothing() for d, m in (("postgresql", postgresql), ("sqlite", sqlite))}
+_INSERT = {
+    dialect: module.insert(names).on_conflict_do_nothing().returning(names.c.name)
+    for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
+}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, exists, func, literal, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, exists, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -80,10 +80,12 @@ def recover(
 
     Doing it twice does no harm. Where the enquiry had meanwhile come another way, its lead answers to both references.
     """
-    if knows(db, reference):
+    holder = db.scalar(select(Lead.received_at).where(Lead.reference == reference))
+    # Chance may have given the same reference to somebody else: the instant tells them apart.
+    if holder == received_at or (holder is None and knows(db, reference)):
         return Captured(reference, received_at, replayed=True)
     captured = capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
-    if captured.reference != reference:
+    if captured.reference != reference and holder is None:
         lead_id = db.scalar(select(Lead.id).where(Lead.reference == captured.reference))
         db.add(LeadAlias(reference=reference, lead_id=lead_id))
     return captured
@@ -110,6 +112,7 @@ def _look_around(connection: Connection, submission: Submission, keyring: Keyrin
         "text": _text_digest(submission, keyring),
         "day": at - SAME_TEXT_WINDOW,
         "email": submission.email,
+        "phone": submission.phone,
         "key": _key_digest(submission, keyring),
     }
     return connection.execute(_LOOK_AROUND, looked_for).one()
@@ -118,15 +121,17 @@ def _look_around(connection: Connection, submission: Submission, keyring: Keyrin
 def _attempt_to_complete(connection: Connection, submission: Submission, keyring: Keyring) -> Any:
     """The incomplete attempt this post completes: same key, and nothing that says it was somebody else."""
     rows = connection.execute(_ATTEMPTS, {"key": _key_digest(submission, keyring)}).all()
-    return next((row for row in rows if _may_be_the_same(row, submission)), None)
+    return next((row for row in rows if _is_the_same(row, submission, keyring)), None)
 
 
-def _may_be_the_same(attempt: Any, submission: Submission) -> bool:
-    same_way = (attempt.email or attempt.phone) and (attempt.email, attempt.phone) == (
-        submission.email,
-        submission.phone,
-    )
-    return bool(same_way) or attempt.name in {"", submission.name}
+def _is_the_same(attempt: Any, submission: Submission, keyring: Keyring) -> bool:
+    """Whether an attempt is the same person's: one key may have reached many people on a cached page."""
+    if attempt.email or attempt.phone:
+        return (attempt.email, attempt.phone) == (submission.email, submission.phone)
+    if attempt.name:
+        return bool(attempt.name == submission.name)
+    message = json.loads(keyring.open(attempt.content, CONTENT, attempt.id))["message"]
+    return message in {"", submission.message}
 
 
 def _keep_attempt(
@@ -198,7 +203,7 @@ def _signals(s: Submission, around: Any) -> Signals:
 def _insert(connection: Connection, values: dict[str, Any], reference: str, prefix: str) -> str:
     """Insert the lead under `reference`, or under a fresh one when chance gave that to somebody else."""
     insert = _INSERT_LEAD[connection.dialect.name]
-    while not connection.execute(insert, values | {"reference": reference}).rowcount:
+    while connection.execute(insert, values | {"reference": reference}).first() is None:
         reference = references.make(prefix)
         answer = {"reference": reference, "received_at": values["received_at"].isoformat()}
         idempotency.change_answer(connection, values["id"], answer)
@@ -234,32 +239,37 @@ def _given(name: str, column: Any) -> Any:
     return bindparam(name, type_=column.type)
 
 
-def _few(column: Any, *conditions: Any) -> Any:
+def _few(columns: Sequence[Any], *conditions: Any) -> Any:
     # Looked at only as far as it matters: a flood must not make each further post slower.
-    return select(column).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
+    return select(*columns).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
 
 
 def _look_around_statement() -> Any:
     recent = leads.c.received_at > _given("since", leads.c.received_at)
     today = leads.c.received_at > _given("day", leads.c.received_at)
-    from_client = _few(leads.c.client, leads.c.client == _given("client", leads.c.client), recent)
-    same_text = _few(leads.c.email, leads.c.text_digest == _given("text", leads.c.text_digest), today)
-    others = same_text.c.email != _given("email", leads.c.email)
+    from_client = _few([leads.c.client], leads.c.client == _given("client", leads.c.client), recent)
+    same_text = _few([leads.c.email, leads.c.phone], leads.c.text_digest == _given("text", leads.c.text_digest), today)
+    others = and_(
+        or_(same_text.c.email != "", same_text.c.phone != ""),
+        or_(same_text.c.email == "", same_text.c.email != _given("email", leads.c.email)),
+        or_(same_text.c.phone == "", same_text.c.phone != _given("phone", leads.c.phone)),
+    )
     return select(
         select(func.count()).select_from(from_client).scalar_subquery().label("from_client"),
         select(func.count()).select_from(same_text).where(others).scalar_subquery().label("same_text"),
-        select(func.count()).select_from(_few(leads.c.id, *_UNDER_KEY)).scalar_subquery().label("attempts"),
+        select(func.count()).select_from(_few([leads.c.id], *_UNDER_KEY)).scalar_subquery().label("attempts"),
     )
 
 
 _UNDER_KEY = (leads.c.key_digest == _given("key", leads.c.key_digest), leads.c.incomplete)
 _LOOK_AROUND = _look_around_statement()
 _ATTEMPTS = (
-    select(leads.c.id, leads.c.reference, leads.c.name, leads.c.email, leads.c.phone)
+    select(leads.c.id, leads.c.reference, leads.c.name, leads.c.email, leads.c.phone, leads.c.content)
     .where(*_UNDER_KEY)
     .order_by(leads.c.id)
+    .with_for_update()  # who comes second finds it completed, and becomes a lead of their own
 )
 _INSERT_LEAD = {
-    d: m.insert(leads).on_conflict_do_nothing(index_elements=["reference"])
-    for d, m in (("postgresql", postgresql), ("sqlite", sqlite))
+    dialect: module.insert(leads).on_conflict_do_nothing(index_elements=["reference"]).returning(leads.c.id)
+    for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
 }

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from flask import Request
 
 from booking import reception
-from booking.domain.errors import CannotRead
 from booking.domain.fields import HONEYPOT, Fields, sort
 from booking.domain.submission import Circumstances, Submission, seconds_to_fill
 from booking.reception import Receipt
@@ -64,8 +63,6 @@ def fresh_key() -> str:
 
 def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: datetime) -> Intake:
     fields = sort(pairs)
-    if not any(_says_something(values) for values in [*fields.canonical.values(), *fields.extras.values()]):
-        raise CannotRead("The form is empty.")
     key = request.headers.get("Idempotency-Key", "").strip()
     if key:
         fields.canonical["submission_key"] = [key]
@@ -79,10 +76,6 @@ def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: dat
         honeypot=bool(fields.text(HONEYPOT)),
     )
     return Intake(fields, LeadForm(fields).read(region=premises().clinic.region, circumstances=circumstances))
-
-
-def _says_something(value: object) -> bool:
-    return value not in (None, "", [], [""]) and not (isinstance(value, str) and not value.strip())
 
 
 def _origin(request: Request) -> str:

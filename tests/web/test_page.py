@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 from sqlalchemy import select
 
 from booking.database import Database
@@ -15,9 +15,9 @@ from booking.models import Lead
 from booking.web.representations import FAILED, RECEIVED
 from tests.service import Serving
 
-PHONE_SIZE = {"width": 360, "height": 800}
-NARROW = {"width": 320, "height": 700}
-DESK = {"width": 1280, "height": 900}
+PHONE_SIZE = ViewportSize(width=360, height=800)
+NARROW = ViewportSize(width=320, height=700)
+DESK = ViewportSize(width=1280, height=900)
 LARGEST = 60_000
 EVERY_CONTROL_HAS_A_LABEL = """
 [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]
@@ -191,9 +191,9 @@ def test_the_form_is_sent_by_keyboard_alone(page: Page, server: Serving) -> None
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [NARROW, PHONE_SIZE, DESK], ids=["320", "360", "1280"])
 def test_every_state_passes_both_accessibility_checks(
-    browser: Browser, server: Serving, size: dict[str, int], scheme: Any
+    browser: Browser, server: Serving, size: ViewportSize, scheme: Any
 ) -> None:
-    with browser.new_context(viewport=size, color_scheme=scheme) as context:  # type: ignore[arg-type]  # a plain dict
+    with browser.new_context(viewport=size, color_scheme=scheme) as context:
         page = context.new_page()
         page.goto(server.url)
         inspect(page)
