@@ -115,14 +115,15 @@ def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:
 
 
 def _spool(premises: Runtime, submission: Submission, reference: str, now: datetime) -> Receipt:
-    names = idempotency.names_of(submission, premises.keyring)
-    mark = names[0].hex() if names else ""
+    mark = idempotency.mark_of(submission, premises.keyring)
     earlier = premises.spool.find(mark)
+    incomplete = not submission.acceptable
     if earlier is not None:
-        return Receipt(earlier, now, replayed=True, spooled=True)
+        received_at = datetime.fromtimestamp(earlier.millis / 1000, UTC)
+        return Receipt(earlier.reference, received_at, replayed=True, incomplete=incomplete, spooled=True)
     payload = {"submission": submission.as_json(), "received_at": now.astimezone(UTC).isoformat()}
     premises.spool.put(reference, mark, int(now.timestamp() * 1000), payload)
-    return Receipt(reference, now, incomplete=not submission.acceptable, spooled=True)
+    return Receipt(reference, now, incomplete=incomplete, spooled=True)
 
 
 def _state(receipt: Receipt) -> str:

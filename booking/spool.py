@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PLACE = "spool"
-WAITING = re.compile(r"\d{15}\.(?P<reference>[A-Z0-9-]+)\.(?P<mark>[0-9a-f]*)\.lead")
+WAITING = re.compile(r"(?P<millis>\d{15})\.(?P<reference>[A-Z0-9-]+)\.(?P<mark>[0-9a-f]*)\.lead")
 
 
 class SpoolFull(Exception):
@@ -23,11 +23,12 @@ class SpoolFileBad(Exception):
 
 @dataclass(frozen=True)
 class Waiting:
-    """One file of the spool: the reference handed out for it, and the mark by which the same post finds it."""
+    """One file of the spool: the reference handed out for it, when, and the mark by which the same post finds it."""
 
     path: Path
     reference: str
     mark: str
+    millis: int
 
 
 class Spool:
@@ -59,16 +60,16 @@ class Spool:
         except OSError as failure:
             raise SpoolFull(f"the spool's disk does not take it: {failure.strerror}") from failure
 
-    def find(self, mark: str) -> str | None:
-        """The reference under which a post with this mark waits already."""
-        return next((waiting.reference for waiting in self.waiting() if mark and waiting.mark == mark), None)
+    def find(self, mark: str) -> Waiting | None:
+        """The file in which a post with this mark waits already."""
+        return next((waiting for waiting in self.waiting() if waiting.mark == mark), None)
 
     def waiting(self) -> Iterator[Waiting]:
         """The waiting files, oldest first."""
         with suppress(FileNotFoundError):
             for path in sorted(self.folder.iterdir()):
                 if found := WAITING.fullmatch(path.name):
-                    yield Waiting(path, found["reference"], found["mark"])
+                    yield Waiting(path, found["reference"], found["mark"], int(found["millis"]))
 
     def read(self, waiting: Waiting) -> dict[str, Any]:
         """The payload of a waiting file; raises SpoolFileBad, or FileNotFoundError if another drain was quicker."""

@@ -1,15 +1,24 @@
 """Every way in which the business says no, named after the fact."""
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class KeyReused(Exception):
     """One idempotency key came with two different contents."""
 
 
 class CannotRead(ValueError):
-    """A body is not readable as the fields of a form: `errors` says why in plain words, by field ("" for the whole)."""
+    """A body is not readable as the fields of a form: `errors` says why in plain words, by field ("" for the whole).
 
-    def __init__(self, reason: str, field: str = "", *, malformed: bool = False) -> None:
+    `pairs` holds what could be read all the same, so that nobody has to type it again.
+    """
+
+    def __init__(
+        self, reason: str, field: str = "", *, malformed: bool = False, pairs: Sequence[tuple[str, Any]] = ()
+    ) -> None:
         self.errors = {field: [reason]}
+        self.pairs = pairs
         self.malformed = malformed  # not even the grammar holds: 400 rather than 422
         super().__init__(reason)
 

@@ -184,7 +184,7 @@ def read_row(cells: Mapping[str, str], heading: Heading, region: str, after: dat
     if texts.get("phone") and heading.spreadsheet:
         values["phone"] = _named("phone", _read_number, texts["phone"], region)
     if "held_reasons" in texts:
-        values["held_reasons"] = _named("held_reasons", _read_reasons, texts["held_reasons"])
+        values["held_reasons"] = _named("held_reasons", _read_reasons, texts["held_reasons"], heading)
     foreign = {name: text for name, text in texts.items() if name not in COLUMNS and text}
     if foreign or "extras" in texts:
         values["extras"] = _named("extras", _read_extras, texts.get("extras", "")) | foreign
@@ -276,8 +276,8 @@ def _read_number(text: str, region: str) -> str:
     return phone.e164
 
 
-def _read_reasons(text: str) -> list[str]:
-    if not text.startswith("["):
+def _read_reasons(text: str, heading: Heading) -> list[str]:
+    if heading.spreadsheet or not text:
         return text.split("\n") if text else []
     reasons = json.loads(text)
     if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):

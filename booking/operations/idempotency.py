@@ -65,6 +65,11 @@ def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
     return sorted(keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value)
 
 
+def mark_of(submission: Submission, keyring: Keyring) -> str:
+    """A short word by which the same post is found where there is no database: its key, person and message."""
+    return keyring.digest("mark", submission.key, content_digest(submission, keyring).hex()).hex()
+
+
 def content_digest(submission: Submission, keyring: Keyring) -> bytes:
     """A digest of what makes two posts the same: the person and the message."""
     s = submission

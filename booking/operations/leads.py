@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from booking.clinic import Clinic
 from booking.domain import reference as references
+from booking.domain.errors import KeyReused
 from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_links, screen
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
@@ -84,7 +85,11 @@ def recover(
     # Chance may have given the same reference to somebody else: the instant tells them apart.
     if holder == received_at or (holder is None and knows(db, reference)):
         return Captured(reference, received_at, replayed=True)
-    captured = capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
+    try:
+        captured = capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
+    except KeyReused:  # it was said to be received, so it is a lead, if not under that key
+        keyless = replace(submission, key="")
+        captured = capture(db, keyless, desk, reference=reference, received_at=received_at, now=now)
     if captured.reference != reference and holder is None:
         lead_id = db.scalar(select(Lead.id).where(Lead.reference == captured.reference))
         db.add(LeadAlias(reference=reference, lead_id=lead_id))

@@ -15,6 +15,9 @@ PROBLEM_SHAPE = {
         "detail": TEXT,
         "errors": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}},
         "reference": TEXT,
+        "type": TEXT,
+        "code": {"type": "integer"},
+        "msg": TEXT,
     },
 }
 
@@ -98,6 +101,8 @@ def _received() -> dict[str, Any]:
             "reference": TEXT,
             "received_at": {"type": "string", "format": "date-time"},
             "appointment": {"type": ["object", "null"]},
+            "code": {"const": 200},
+            "msg": TEXT,
             "suggestions": {"type": "object", "additionalProperties": TEXT},
         },
     }

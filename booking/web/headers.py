@@ -16,7 +16,7 @@ ALWAYS = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 EXPOSED = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
-PUBLIC_PATHS = ("/leads", "/api/v1/")
+STAFF_PATHS = "/staff/"
 
 log = structlog.get_logger("booking.requests")
 
@@ -90,4 +90,4 @@ def _share(response: Response) -> None:
 
 
 def _is_public() -> bool:
-    return request.path.startswith(PUBLIC_PATHS)
+    return not request.path.startswith(STAFF_PATHS)

@@ -43,7 +43,10 @@ def take(intake: Intake, now: datetime) -> Receipt:
 
 def is_allowed_target(url: str) -> bool:
     """Whether a visitor may be sent on to `url`: a page of ours or of a web site on the allow-list."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     origin = f"{parts.scheme}://{parts.netloc}"
     ours = urlsplit(premises().base_url)
     # A backslash or a control character is read by browsers in ways that no parser here would.
@@ -66,7 +69,7 @@ def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: dat
     key = request.headers.get("Idempotency-Key", "").strip()
     if key:
         fields.canonical["submission_key"] = [key]
-    if not fields.text("referrer") and not fields.text("page_url") and request.referrer:
+    if not fields.text("page_url") and request.referrer:
         fields.canonical["page_url"] = [request.referrer]
     circumstances = replace(
         circumstances,

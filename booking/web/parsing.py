@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Sequence
 from io import BytesIO
+from math import isfinite
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,20 +19,21 @@ MOST_FIELDS = 60
 DEEPEST_JSON = 8
 MAY_BE_TICKED = {"consent_reply", "consent_marketing", "new_patient", HONEYPOT}
 SURROGATE = re.compile("[\ud800-\udfff]")
-URLENCODED = "application/x-www-form-urlencoded"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Pairs = list[tuple[str, Any]]
 
 
 def read_body(body: bytes, content_type: str, options: dict[str, str]) -> Pairs:
     """The pairs of a body; raises CannotRead. A wrong or missing content type is seen through: it costs no lead."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
     kind = _kind(body, content_type)
     if kind == "json":
         pairs = _json(body)
     elif kind == "multipart":
-        pairs = _multipart(body, options.get("boundary") or _boundary(body))
+        pairs = _multipart(body, options.get("boundary", ""))
     elif kind == "lines":
-        pairs = [(label.strip(), value.strip()) for label, _, value in _lines(body)]
+        pairs = _lines(body)
     else:
         pairs = _urlencoded(body)
     return bounded(pairs)
@@ -48,20 +51,25 @@ def bounded(pairs: Pairs) -> Pairs:
     for label, value in pairs:
         for text in _texts([label, value]):
             if "\0" in text or SURROGATE.search(text):
-                raise CannotRead("This contains characters that are not text.", canonical(label) or _shown(label))
+                reason = "This contains characters that are not text."
+                raise CannotRead(reason, canonical(label) or _shown(label), pairs=pairs)
     return pairs
+
+
+def printable(pairs: Sequence[tuple[str, Any]]) -> Pairs:
+    """The pairs without what is not text, to be shown again."""
+    return [(_shown(label), _stripped(value) if isinstance(value, str) else value) for label, value in pairs]
 
 
 def _kind(body: bytes, content_type: str) -> str:
     start = body.lstrip()[:1]
-    if content_type == "multipart/form-data" or body.startswith(b"--"):
+    if body.lstrip().startswith(b"--") and b"form-data" in body:
         return "multipart"
-    if content_type == "application/json" or content_type.endswith("+json"):
-        looks_like_a_form = start not in {b"{", b"[", b'"'} and b"=" in body
-        return "form" if looks_like_a_form else "json"
     if start == b"{":
         return "json"
-    if content_type == "text/plain" and b"&" not in body and b"=" in body:
+    if content_type == "application/json" or content_type.endswith("+json"):
+        return "form" if start not in {b"[", b'"'} and b"=" in body else "json"
+    if content_type == "text/plain" and b"\n" in body.strip() and b"=" in body:
         return "lines"
     return "form"
 
@@ -80,24 +88,33 @@ def _urlencoded(body: bytes) -> Pairs:
 
 
 def _multipart(body: bytes, boundary: str) -> Pairs:
-    parser = FormDataParser(max_form_memory_size=BODY_BYTES, max_form_parts=1000, silent=False)
+    body = body.lstrip()
+    if not boundary or not body.startswith(b"--" + boundary.encode("latin-1", "replace")):
+        boundary = body.split(b"\n", 1)[0].strip()[2:].decode("latin-1")
+    body = _decode(body).encode()
+    parser = FormDataParser(max_form_memory_size=2 * BODY_BYTES, max_form_parts=1000, silent=False)
     try:
         _, form, files = parser.parse(BytesIO(body), "multipart/form-data", len(body), {"boundary": boundary})
     except (ValueError, HTTPException):
         raise CannotRead("This is not a readable multipart form.", malformed=True) from None
     pairs: Pairs = list(form.items(multi=True))
     for label, file in files.items(multi=True):
+        file.close()
         if file.filename:
             pairs.append((f"{label} (file, not kept)", file.filename))
     return pairs
 
 
-def _boundary(body: bytes) -> str:
-    return body.split(b"\n", 1)[0].strip()[2:].decode("latin-1")
-
-
-def _lines(body: bytes) -> list[tuple[str, str, str]]:
-    return [line.partition("=") for line in _decode(body).splitlines() if line.strip()]
+def _lines(body: bytes) -> Pairs:
+    """A form of the kind text/plain: `label=value` lines; what has no label goes on with the value before."""
+    pairs: list[tuple[str, str]] = []
+    for line in _decode(body).splitlines():
+        label, equals, value = line.partition("=")
+        if equals:
+            pairs.append((label.strip(), value))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\n{line}")
+    return [(label, value.strip()) for label, value in pairs]
 
 
 def _decode(body: bytes) -> str:
@@ -109,21 +126,19 @@ def _decode(body: bytes) -> str:
 
 def _json(body: bytes) -> Pairs:
     try:
-        found = json.loads(body, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        found = json.loads(
+            body, object_pairs_hook=_no_key_twice, parse_constant=_no_constant, parse_float=_finite_number
+        )
     except CannotRead:
         raise
     except (ValueError, RecursionError):
         raise CannotRead("This is not readable JSON.", malformed=True) from None
     if not isinstance(found, dict):
         raise CannotRead("The body must be a JSON object with the form's fields.")
-    if _depth(found) > DEEPEST_JSON:
+    if _is_deeper(found, DEEPEST_JSON):
         raise CannotRead(f"JSON may be nested {DEEPEST_JSON} deep at most.")
-    wrapped = found.pop("fields", None)
-    if isinstance(wrapped, dict):
-        found |= wrapped
-    elif wrapped is not None:
-        found["fields"] = wrapped
-    return [(label, _typed(label, value)) for label, value in found.items()]
+    wrapped = found.pop("fields") if isinstance(found.get("fields"), dict) else {}
+    return [(label, _typed(label, value)) for label, value in [*found.items(), *wrapped.items()]]
 
 
 def _typed(label: str, value: Any) -> Any:
@@ -152,12 +167,16 @@ def _no_constant(_name: str) -> Any:
     raise CannotRead("NaN and Infinity are not JSON.", malformed=True)
 
 
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+def _finite_number(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_constant(text)
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
 
 
 def _texts(values: list[Any]) -> list[str]:
@@ -173,4 +192,8 @@ def _texts(values: list[Any]) -> list[str]:
 
 
 def _shown(label: str) -> str:
-    return SURROGATE.sub("?", label.replace("\0", ""))[:60]
+    return _stripped(label)[:60]
+
+
+def _stripped(text: str) -> str:
+    return SURROGATE.sub("?", text.replace("\0", ""))

@@ -1,5 +1,7 @@
 """The public pages: what the clinic offers and the form, a post of the form, and its success state."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,14 +11,32 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from booking import reception
 from booking.domain import reference as references
 from booking.domain.contact import EMAIL_DOMAINS, REAL_NEIGHBOURS
+from booking.domain.errors import CannotRead
+from booking.domain.fields import HONEYPOT, Fields, sort
+from booking.domain.submission import yes_or_no
 from booking.reception import Receipt
 from booking.spool import SpoolFull
 from booking.web import headers, representations
 from booking.web.intake import Intake, fresh_key, is_allowed_target, read_get, read_post, take, utc_now
+from booking.web.parsing import printable
 from booking.web.premises import premises
 
 RETRY_SECONDS = "30"
 NONCE_HERE, KEY_HERE, STARTED_HERE = "nonce-goes-here", "key-goes-here", "started-goes-here"
+
+SHOWN = {
+    "name", "email", "phone", "service", "message", "preferred_times", "contact_preference", "new_patient",
+    "consent_reply", "consent_marketing",
+}  # fmt: skip
+TICKED = ("new_patient", "consent_reply", "consent_marketing")
+CHOICES = {
+    "contact_preference": {"", "phone", "text", "email"},
+    "new_patient": {"", "true", "false"},
+    "consent_reply": {"", "true", "false"},
+    "consent_marketing": {"", "true", "false"},
+}
+# The page sets these anew, or has made a name of them.
+UNSHOWN = {"first_name", "last_name", "submission_key", "started_at", "consent_version", HONEYPOT}
 
 public = Blueprint("public", __name__)
 
@@ -26,7 +46,7 @@ def page() -> Response:
     """The hosted page; rendered once per process, only the fresh bits are filled in."""
     kept = current_app.extensions.get("booking page")
     if kept is None:
-        kept = _render({}, nonce=NONCE_HERE, key=KEY_HERE, started=STARTED_HERE)
+        kept = _render({}, (), nonce=NONCE_HERE, key=KEY_HERE, started=STARTED_HERE)
         current_app.extensions["booking page"] = kept
     body = kept.replace(NONCE_HERE, headers.nonce()).replace(KEY_HERE, fresh_key()).replace(STARTED_HERE, _started())
     response = Response(body, mimetype="text/html")
@@ -38,13 +58,19 @@ def page() -> Response:
 @public.post("/leads")
 def post_lead() -> WerkzeugResponse:
     """A post of the form, from our page or from any web site."""
-    return _answer(read_post(request, "form", utc_now()))
+    try:
+        intake = read_post(request, "form", utc_now())
+    except CannotRead as refusal:
+        if not refusal.pairs or representations.wants_json(request):
+            raise
+        return _page_again(sort(printable(refusal.pairs)), 422, errors=refusal.errors)
+    return _answer(intake)
 
 
 @public.get("/leads")
 def get_lead() -> WerkzeugResponse:
     """A form left on method=get: stored and flagged like a post; the visitor leaves for a clean address."""
-    if not request.query_string:
+    if not request.query_string or request.method == "HEAD":
         return redirect(url_for("public.page"), 303)
     return _answer(read_get(request, utc_now()))
 
@@ -94,7 +120,7 @@ def _refused(intake: Intake, receipt: Receipt) -> Response:
     detail = "Nothing you typed is lost. Please look at the fields that are marked and send it again."
     if representations.wants_json(request):
         return representations.problem(422, detail, errors, receipt.reference)
-    return _page_again(intake, 422, errors=errors, reference=receipt.reference)
+    return _page_again(intake.fields, 422, errors=errors, reference=receipt.reference)
 
 
 def _away(intake: Intake) -> Response:
@@ -102,28 +128,51 @@ def _away(intake: Intake) -> Response:
     detail = f"We could not store your enquiry just now. Please call {phone}, or try again in a minute."
     if representations.wants_json(request):
         return representations.problem(503, detail, Retry_After=RETRY_SECONDS)
-    response = _page_again(intake, 503, away=True)
+    response = _page_again(intake.fields, 503, away=True)
     response.headers["Retry-After"] = RETRY_SECONDS
     return response
 
 
-def _page_again(intake: Intake, status: int, **context: Any) -> Response:
-    typed = {name: intake.fields.text(name) for name in intake.fields.canonical}
-    typed |= {name: value for name, value in intake.fields.extras.items() if isinstance(value, str)}
-    key = typed.get("submission_key") or fresh_key()
-    started = typed.get("started_at") or _started()
-    body = _render(typed, nonce=headers.nonce(), key=key, started=started, failure=representations.FAILED, **context)
+def _page_again(fields: Fields, status: int, **context: Any) -> Response:
+    values, others = _typed(fields)
+    key = fields.text("submission_key") or fresh_key()
+    started = fields.text("started_at") or _started()
+    body = _render(
+        values, others, nonce=headers.nonce(), key=key, started=started, failure=representations.FAILED, **context
+    )
     response = Response(body, status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _render(values: dict[str, str], *, nonce: str, key: str, started: str, **context: Any) -> str:
+def _typed(fields: Fields) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Every keystroke: what the page's own controls show, and what it carries along unseen."""
+    values = {name: fields.text(name) for name in SHOWN}
+    values["name"] = values["name"] or f"{fields.text('first_name')} {fields.text('last_name')}".strip()
+    for name in TICKED:
+        answer = yes_or_no(values[name])
+        if answer is not None:
+            values[name] = "true" if answer else "false"
+    carried = {name: found for name, found in fields.canonical.items() if name not in SHOWN | UNSHOWN}
+    carried |= {name: [values[name]] for name, known in CHOICES.items() if values[name] not in known}
+    others = [*carried.items(), *fields.extras.items()]
+    return values, [(name, text) for name, found in others for text in _texts(found)]
+
+
+def _texts(found: Any) -> list[str]:
+    values = found if isinstance(found, list) else [found]
+    return [value if isinstance(value, str) else json.dumps(value) for value in values if value not in ("", None)]
+
+
+def _render(
+    values: dict[str, str], others: Sequence[tuple[str, str]], *, nonce: str, key: str, started: str, **context: Any
+) -> str:
     empty: dict[str, Any] = {"errors": {}, "failure": None, "away": False, "reference": None}
     return render_template(
         "public/page.html",
         clinic=premises().clinic,
         values=values,
+        others=others,
         submission_key=key,
         started_at=started,
         csp_nonce=nonce,
