@@ -25,7 +25,6 @@ STATIC_SECONDS = 3600
 
 def create_app(settings: Settings) -> Flask:
     """The web application, ready to answer; its parts are in `app.extensions["booking"]` (a Runtime)."""
-    logs.configure(settings.log_level)  # before anything can be logged: a traceback can quote what a visitor typed
     app = Flask(__name__)
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_BYTES,
@@ -44,6 +43,7 @@ def create_app(settings: Settings) -> Flask:
 
 def open_runtime(settings: Settings) -> Runtime:
     """Open the parts that the settings describe."""
+    logs.configure(settings.log_level)  # before anything can be logged: a traceback can quote what a visitor typed
     keyring = Keyring(settings.encryption_keys, settings.secret_key)
     return Runtime(
         clinic=clinic.load(settings.clinic_file or clinic.DEFAULT_PATH),

@@ -32,5 +32,5 @@ class Receipts:
         with self.path.open(encoding="ascii", errors="replace") as lines:
             for line in lines:
                 words = line.split()
-                if line.endswith("\n") and len(words) == 3:
-                    yield words[1]
+                if line.endswith("\n") and len(words) >= 3:  # more: a line cut short by a full disk stands before it
+                    yield words[-2]

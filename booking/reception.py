@@ -59,7 +59,7 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
 def drain(premises: Runtime, clock: Callable[[], datetime]) -> Iterator[tuple[Waiting, str]]:
     """Bring what waits in the spool into the database, oldest first; yields each file and its fate.
 
-    Fates are `stored`, `bad` (set aside) and `waiting` (the database is still away, which ends the drain).
+    Fates are `stored`, `bad` (unreadable, set aside) and `waiting` (not now; a database that is away ends the drain).
     """
     for waiting in list(premises.spool.waiting()):
         try:
@@ -68,11 +68,16 @@ def drain(premises: Runtime, clock: Callable[[], datetime]) -> Iterator[tuple[Wa
             continue  # another process drained it first
         except DatabaseAway:
             yield waiting, "waiting"
-            return
-        except Exception:  # one bad file must not hold up the leads behind it
+            if not premises.database.answers():
+                return
+            continue  # it refused this one alone, which must not hold up the leads behind it
+        except SpoolFileBad:  # one bad file must not hold up the leads behind it
             premises.spool.set_aside(waiting)
             log.exception("spool_file_set_aside", reference=waiting.reference)
             fate = "bad"
+        except Exception:  # a fault of ours: the file is good, and waits until the fault is mended
+            log.exception("spool_file_not_stored", reference=waiting.reference)
+            fate = "waiting"
         yield waiting, fate
 
 

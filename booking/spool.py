@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PLACE = "spool"
+COUNT_EVERY = 200
 WAITING = re.compile(r"(?P<millis>\d{15})\.(?P<reference>[A-Z0-9-]+)\.(?P<mark>[0-9a-f]*)\.lead")
 
 
@@ -47,14 +48,16 @@ class Spool:
     ) -> None:
         self.folder, self.aside, self.limit_bytes = folder, folder / "bad", limit_bytes
         self._seal, self._unseal = seal, unseal
-        self.aside.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._taken, self._uncounted = 0, 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.aside.mkdir(exist_ok=True, mode=0o700)
 
     def put(self, reference: str, mark: str, millis: int, payload: dict[str, Any]) -> None:
         """Store `payload` durably under `reference`; raises SpoolFull."""
         sealed = self._seal(json.dumps(payload, ensure_ascii=False), PLACE, reference)
         target = self.folder / f"{millis:015d}.{reference}.{mark}.lead"
         try:
-            if self.size() + len(sealed) > self.limit_bytes:
+            if not self._has_room(len(sealed)):
                 raise SpoolFull("the spool has reached its bound")
             self._write(target, sealed)
         except OSError as failure:
@@ -62,7 +65,7 @@ class Spool:
 
     def find(self, mark: str) -> Waiting | None:
         """The file in which a post with this mark waits already."""
-        return next((waiting for waiting in self.waiting() if waiting.mark == mark), None)
+        return next((waiting for waiting in self.waiting() if mark and waiting.mark == mark), None)
 
     def waiting(self) -> Iterator[Waiting]:
         """The waiting files, oldest first."""
@@ -102,8 +105,19 @@ class Spool:
         total = 0
         for folder in (self.folder, self.aside):
             with os.scandir(folder) as entries:
-                total += sum(entry.stat().st_size for entry in entries if entry.is_file())
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # drained, or renamed by who wrote it, since it was listed
+                        total += entry.stat().st_size if entry.is_file() else 0
         return total
+
+    def _has_room(self, more: int) -> bool:
+        # Counting thousands of files for each new one would slow down a long outage: what was added since the last
+        # count is added up, and counted anew when the bound seems near or the sum has grown old.
+        if self._uncounted <= 0 or self._taken + more > self.limit_bytes:
+            self._taken, self._uncounted = self.size(), COUNT_EVERY
+        self._taken += more
+        self._uncounted -= 1
+        return self._taken <= self.limit_bytes
 
     def _write(self, target: Path, sealed: bytes) -> None:
         temporary = target.with_suffix(".part")

@@ -63,7 +63,9 @@ def test_the_oldest_waits_in_front(spool: Spool) -> None:
 def test_a_post_finds_its_earlier_self_by_its_mark_and_one_without_a_mark_finds_nobody(spool: Spool) -> None:
     spool.put("SV-MARKED", "abc123", 1, PAYLOAD)
     spool.put("SV-UNMARKED", "", 2, PAYLOAD)
-    assert spool.find("abc123") == "SV-MARKED"
+    earlier = spool.find("abc123")
+    assert earlier is not None
+    assert (earlier.reference, earlier.millis) == ("SV-MARKED", 1)
     assert spool.find("def456") is None
     assert spool.find("") is None
 
@@ -206,7 +208,7 @@ def spoil(spool: Spool, how: str) -> Waiting:
         waiting.path.write_bytes(OTHER_KEYS.seal("{}", "spool", waiting.reference))
     elif how == "another reference":
         moved = waiting.path.rename(waiting.path.with_name("000000000000001.SV-ELSE-22..lead"))
-        return Waiting(moved, "SV-ELSE-22", "")
+        return Waiting(moved, "SV-ELSE-22", "", 1)
     elif how == "no JSON":
         waiting.path.write_bytes(KEYS.seal("no JSON", "spool", waiting.reference))
     return waiting

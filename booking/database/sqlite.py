@@ -118,7 +118,10 @@ class WriterLock:
         if self._path is None:
             return
         if self._file is None:
-            self._file = Path(self._path).open("ab")  # noqa: SIM115  kept open for the life of the process
+            try:
+                self._file = Path(self._path).open("ab")  # noqa: SIM115  kept open for the life of the process
+            except OSError as failure:
+                raise TurnTimeout(f"the turn cannot be kept: {failure.strerror}") from failure
         while not _try_lock(self._file):
             if time.monotonic() > until:
                 raise TurnTimeout("a writer in another process did not finish")

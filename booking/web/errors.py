@@ -2,7 +2,7 @@
 
 import structlog
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException, SecurityError
 
 from booking.database import DatabaseAway
 from booking.domain.errors import CannotRead, KeyReused, ParametersWrong, ScopeMissing, TokenUnknown
@@ -18,7 +18,7 @@ DETAILS = {
     415: "This kind of content is not taken here.",
     500: "Something broke on our side. Please call us.",
 }
-AWAY = "We could not reach our own records just now. Please call, or try again in a minute."
+AWAY = "We could not reach our own records just now. Please call {phone}, or try again in a minute."
 
 log = structlog.get_logger(__name__)
 
@@ -69,16 +69,22 @@ def _token_unknown(_refusal: TokenUnknown) -> Response:
 
 
 def _scope_missing(_refusal: ScopeMissing) -> Response:
-    return _answer(403, "This token is not for that.")
+    return _answer(
+        403,
+        "This token is not for that.",
+        extra={"WWW-Authenticate": 'Bearer realm="booking", error="insufficient_scope"'},
+    )
 
 
 def _away(failure: Exception) -> Response:
     log.error("nothing_could_be_stored", failure=type(failure).__name__)
-    return _answer(503, AWAY, extra={"Retry-After": "30"})
+    return _answer(503, AWAY.format(phone=premises().clinic.phone), extra={"Retry-After": "30"})
 
 
 def _http(refusal: HTTPException) -> Response:
     status = refusal.code or 500
+    if isinstance(refusal, SecurityError | BadHost):  # no page: its links would carry a name that is not ours
+        return Response("This service is not known by that name.\n", 400, mimetype="text/plain")
     if refusal.response is not None or status < 400:
         return refusal.get_response()  # type: ignore[return-value]  # a redirect of the router, already complete
     kept = {name: value for name, value in refusal.get_headers() if name in {"Allow", "Retry-After"}}

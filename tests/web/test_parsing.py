@@ -121,6 +121,12 @@ def test_of_a_file_its_name_is_kept() -> None:
     assert read_body(body, MULTIPART, {"boundary": "limit"}) == [("photo (file, not kept)", "knee.jpg")]
 
 
+def test_a_file_beside_them_does_not_change_the_letters_of_the_other_fields() -> None:
+    photo = b'--limit\r\nContent-Disposition: form-data; name="photo"; filename="knee.jpg"\r\n\r\n\xff\xd8\xe9\r\n'
+    pairs = read_body(photo + multipart([("name", "Zo\u00eb")]), MULTIPART, {"boundary": "limit"})
+    assert ("name", "Zo\u00eb") in pairs
+
+
 # ---------------------------------------------------------------- bounds
 
 
