@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in (public, api, health, staff_leads):
         app.register_blueprint(blueprint)
     if depth := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth, x_host=depth)  # type: ignore[method-assign]  # Flask's documented way
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth)  # type: ignore[method-assign]  # Flask's documented way
     return app
 
 

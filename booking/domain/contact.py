@@ -13,17 +13,22 @@ EMAIL_DOMAINS = (
     "msn.com", "me.com", "att.net", "bellsouth.net", "verizon.net", "proton.me", "protonmail.com", "ymail.com",
 )  # fmt: skip
 # Real domains one slip away from a common one: suggesting here would doubt people who typed it right.
-REAL_NEIGHBOURS = ("mail.com", "email.com", "mac.com", "gmx.com")
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+REAL_NEIGHBOURS = ("mail.com", "email.com", "mac.com", "gmx.com", "ge.com", "love.com", "line.com", "act.net")
+DOMAIN = re.compile(r"(?!.*\.\d+$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+NAMED_ADDRESS = re.compile(r"[^<>]*<\s*([^<>\s]+)\s*>")
 
 
 @dataclass(frozen=True)
 class Email:
-    """An address as read: `address` is empty when `problem` says what is wrong; `suggestion` may name a slip."""
+    """An address as read: `address` is empty when `problem` says what is wrong; `suggestion` may name a slip.
+
+    A `doubtful` one is written well, but in a domain that the internet does not have (`.local`).
+    """
 
     address: str = ""
     problem: str = ""
     suggestion: str = ""
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,19 @@ def clean_text(text: str) -> str:
 
 def read_email(text: str) -> Email:
     """Read one address by syntax alone; whether mail arrives there is not asked while somebody waits."""
-    typed = text.strip().removeprefix("mailto:").strip("<>").strip()
+    typed = text.strip().removeprefix("mailto:").strip()
+    if named := NAMED_ADDRESS.fullmatch(typed):
+        typed = named[1]
     if not typed:
         return Email()
     try:
-        found = validate_email(typed, check_deliverability=False, allow_smtputf8=True)
+        address = validate_email(typed, check_deliverability=False, allow_quoted_local=True).normalized
     except EmailNotValidError as wrong:
-        return Email(problem=f"This e-mail address does not look right: {_sentence(str(wrong))}")
-    return Email(address=found.normalized, suggestion=suggest(found.normalized))
+        address = _unlikely(typed)
+        if not address:
+            return Email(problem=f"This e-mail address does not look right: {_sentence(str(wrong))}")
+        return Email(address=address, doubtful=True)
+    return Email(address=address, suggestion=suggest(address))
 
 
 def suggest(address: str) -> str:
@@ -90,6 +100,18 @@ def dialled(e164: str, region: str) -> str:
     home = phonenumbers.region_code_for_number(number) == region
     style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(number, style)
+
+
+def _unlikely(typed: str) -> str:
+    """An address that only its domain's name speaks against (`.local`): syntax decides, the desk may look at it."""
+    local, _, domain = typed.rpartition("@")
+    if not DOMAIN.fullmatch(domain):
+        return ""
+    try:
+        validate_email(f"{local}@example.com", check_deliverability=False, allow_quoted_local=True)
+    except EmailNotValidError:
+        return ""
+    return f"{local}@{domain.lower()}"
 
 
 def _parse(typed: str, region: str) -> phonenumbers.PhoneNumber | None:

@@ -86,6 +86,8 @@ def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Sub
     if email.problem:
         extras["email as typed"] = text["email"]
         doubts.append("The e-mail address is not a valid one; call instead.")
+    elif email.doubtful:
+        doubts.append("The e-mail address may not exist.")
     if phone.problem:
         doubts.append("The phone number is not a valid one; write instead.")
     elif phone.doubtful:

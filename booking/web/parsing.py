@@ -91,7 +91,8 @@ def _multipart(body: bytes, boundary: str) -> Pairs:
     body = body.lstrip()
     if not boundary or not body.startswith(b"--" + boundary.encode("latin-1", "replace")):
         boundary = body.split(b"\n", 1)[0].strip()[2:].decode("latin-1")
-    body = _decode(body).encode()
+    if b"filename=" not in body:  # a photo is in no encoding, and must not decide that of the names
+        body = _decode(body).encode()
     parser = FormDataParser(max_form_memory_size=2 * BODY_BYTES, max_form_parts=1000, silent=False)
     try:
         _, form, files = parser.parse(BytesIO(body), "multipart/form-data", len(body), {"boundary": boundary})

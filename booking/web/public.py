@@ -72,7 +72,10 @@ def get_lead() -> WerkzeugResponse:
     """A form left on method=get: stored and flagged like a post; the visitor leaves for a clean address."""
     if not request.query_string or request.method == "HEAD":
         return redirect(url_for("public.page"), 303)
-    return _answer(read_get(request, utc_now()))
+    intake = read_get(request, utc_now())
+    if intake.submission.says_nothing:  # a link with nothing but where somebody came from
+        return redirect(url_for("public.page"), 303)
+    return _answer(intake)
 
 
 @public.get("/received/<reference>")
