@@ -64,9 +64,9 @@ def test_the_two_sentences_of_the_page_never_change() -> None:
 def test_a_clinic_does_not_change_while_it_is_in_use() -> None:
     demo = clinic.load()
     with pytest.raises(FrozenInstanceError):
-        demo.name = "Another"  # type: ignore[misc]
+        demo.name = "Another"  # type: ignore[misc]  # it is refused: that is the test
     with pytest.raises(TypeError):
-        demo.consents["reply"] = demo.consents["marketing"]  # type: ignore[index]
+        demo.consents["reply"] = demo.consents["marketing"]  # type: ignore[index]  # it is refused: that is the test
 
 
 def test_the_form_carries_the_versions_of_all_consents_in_one_word(write: Write) -> None:
