@@ -101,6 +101,13 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress has no types
             self.request.headers["CONNECTION"] = "close"
         return bytes(super().build_response_header())
 
+    def finish(self) -> None:
+        if self.request.command == "HEAD":  # no body, so no end of one either
+            if not self.wrote_header:
+                self.write(b"")
+            self.chunked_response = False
+        super().finish()
+
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
     """Waitress' own refusal in plain text, with the headers that every answer of ours carries."""
