@@ -35,6 +35,6 @@ def test_a_question_for_the_head_is_answered_by_a_head_alone(serving: Callable[.
 
 def test_a_malformed_request_is_refused_with_the_headers_of_every_answer(serving: Callable[..., Serving]) -> None:
     answer = said_to(serving(), b"nonsense\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.0 400") or answer.startswith(b"HTTP/1.1 400")
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
     assert b"X-Content-Type-Options: nosniff" in answer
     assert b"Content-Security-Policy: default-src 'none'" in answer
