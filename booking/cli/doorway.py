@@ -13,6 +13,7 @@ from flask import Flask
 from booking.clinic import ClinicFileWrong
 from booking.config import Settings, SettingsWrong
 from booking.database import DatabaseAway
+from booking.database.schema import RevisionUnknown
 from booking.keyring import Unreadable
 from booking.runtime import Runtime
 
@@ -42,31 +43,35 @@ class Doorway:
         except SettingsWrong as wrong:
             fail("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in wrong.problems), Exit.MISUSED)
 
-    def app(self, settings: Settings) -> Flask:
-        """The web application."""
-        try:
-            return self.create_app(settings)
-        except ClinicFileWrong as wrong:
-            fail(str(wrong), Exit.MISUSED)
-
     @contextmanager
     def premises(self) -> Iterator[Runtime]:
         """The opened parts for one command; a database that is away ends it with its own exit code."""
-        try:
+        with in_plain_words():
             premises = self.open_runtime(self.settings())
-        except ClinicFileWrong as wrong:
-            fail(str(wrong), Exit.MISUSED)
-        try:
-            yield premises
-        except DatabaseAway as away:
-            fail(f"The database does not answer ({away}). Has `booking migrate` been run?", Exit.AWAY)
-        except Unreadable as wrong:
-            fail(str(wrong), Exit.FOUND_SOMETHING)
-        finally:
-            premises.database.close()
+            try:
+                yield premises
+            finally:
+                premises.database.close()
 
 
 pass_doorway = click.make_pass_decorator(Doorway)
+
+
+@contextmanager
+def in_plain_words() -> Iterator[None]:
+    """End with a sentence and an exit code where a fault is none of the program's own."""
+    try:
+        yield
+    except DatabaseAway as away:
+        fail(f"The database does not answer ({away}). Has `booking migrate` been run?", Exit.AWAY)
+    except Unreadable as wrong:
+        fail(str(wrong), Exit.FOUND_SOMETHING)
+    except (ClinicFileWrong, RevisionUnknown) as wrong:
+        fail(str(wrong), Exit.MISUSED)
+    except BrokenPipeError:
+        raise  # click ends quietly for a reader that has left
+    except OSError as failure:
+        fail(f"{failure.filename or 'A file'}: {failure.strerror}", Exit.MISUSED)
 
 
 def now() -> datetime:

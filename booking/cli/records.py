@@ -4,6 +4,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
@@ -15,11 +16,12 @@ from booking.domain import tabular
 from booking.domain.errors import CannotRead, ColumnUnknown
 from booking.domain.status import LeadStatus
 from booking.operations import audit, exports, imports, tokens
-from booking.operations.exports import Export, Filters
+from booking.operations.exports import Filters
 from booking.operations.imports import Outcome
 from booking.runtime import Runtime
 
 ACTOR = "command line"
+LARGEST_NUMBER = 2**63 - 1  # that a database holds
 
 
 @click.command()
@@ -40,13 +42,13 @@ def export(doorway: Doorway, /, output: Path | None, profile: str, columns: str,
     except ColumnUnknown as unknown:
         fail(str(unknown), Exit.MISUSED)
     filters = _filters(**chosen)
-    with doorway.premises() as premises:
-        _record(premises, "export_started", {"filters": filters.as_json(), "profile": profile})
-        written, rows = _write(premises, filters, names, profile, output)
-        facts = {"rows": written.rows, "sha256": written.sha256, "complete": written.rows == rows}
-        _record(premises, "export_ended", {"filters": filters.as_json(), "profile": profile} | facts)
-    say(f"{written.rows} leads" + (f", {written.unreadable} of them unreadable" if written.unreadable else ""))
-    if written.unreadable:
+    chosen_columns = list(names) if names != tabular.COLUMNS else "all"
+    wish: dict[str, object] = {"filters": filters.as_json(), "columns": chosen_columns, "profile": profile}
+    with doorway.premises() as premises, _on_record(premises, wish) as facts:
+        rows = _write(premises, filters, names, profile, output, facts)
+        facts["complete"] = facts["rows"] == rows
+    say(f"{facts['rows']} leads" + (f", {facts['unreadable']} of them unreadable" if facts["unreadable"] else ""))
+    if facts["unreadable"]:
         sys.exit(Exit.FOUND_SOMETHING)
 
 
@@ -103,7 +105,7 @@ def list_tokens(doorway: Doorway) -> None:
 
 
 @token.command("revoke")
-@click.argument("number", type=int)
+@click.argument("number", type=click.IntRange(1, LARGEST_NUMBER))
 @pass_doorway
 def revoke_token(doorway: Doorway, number: int) -> None:
     """End a token now."""
@@ -122,9 +124,25 @@ def _filters(**chosen: object) -> Filters:
     return Filters(**chosen, **dates)  # type: ignore[arg-type]  # click has checked and converted each option
 
 
+@contextmanager
+def _on_record(premises: Runtime, wish: dict[str, object]) -> Iterator[dict[str, object]]:
+    """Record that an export begins, and how far it came, also when its reader leaves or the disk is full."""
+    facts: dict[str, object] = {"rows": 0, "complete": False}
+    _record(premises, "export_started", wish)
+    try:
+        yield facts
+    finally:
+        _record(premises, "export_ended", wish | facts)
+
+
 def _write(
-    premises: Runtime, filters: Filters, columns: tuple[str, ...], profile: str, output: Path | None
-) -> tuple[Export, int]:
+    premises: Runtime,
+    filters: Filters,
+    columns: tuple[str, ...],
+    profile: str,
+    output: Path | None,
+    facts: dict[str, object],
+) -> int:
     zone = ZoneInfo(premises.clinic.timezone)
     with premises.database.reading() as db, _opened(output) as file:
         rows = exports.count(db, filters, zone=zone)
@@ -137,10 +155,13 @@ def _write(
             region=premises.clinic.region,
             keyring=premises.keyring,
         )
-        with progress(export, "Exporting", 1 + math.ceil(rows / exports.BLOCK)) as chunks:
-            for chunk in chunks:
-                file.write(chunk)
-    return export, rows
+        try:
+            with progress(export, "Exporting", 1 + math.ceil(rows / exports.BLOCK)) as chunks:
+                for chunk in chunks:
+                    file.write(chunk)
+        finally:
+            facts.update(rows=export.rows, sha256=export.sha256, unreadable=export.unreadable)
+    return rows
 
 
 def _taken(premises: Runtime, content: IO[bytes]) -> Iterator[Outcome]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from booking import clinic, reception, server
-from booking.cli.doorway import Doorway, Exit, fail, now, pass_doorway, progress, say
+from booking.cli.doorway import Doorway, Exit, fail, in_plain_words, now, pass_doorway, progress, say
 from booking.config import Settings
 from booking.database import schema, sqlite
 from booking.operations import audit, keys
@@ -31,9 +31,10 @@ SQLITE_WITHOUT_RESET_BUG = (3, 51, 3)
 def serve(doorway: Doorway, prepare: bool) -> None:
     """Serve the form, with the worker beside it, until SIGTERM or Ctrl-C."""
     settings = doorway.settings()
-    if prepare:
-        schema.upgrade(settings.database_url)
-    app = doorway.app(settings)
+    with in_plain_words():
+        if prepare:
+            schema.upgrade(settings.database_url)
+        app = doorway.create_app(settings)
     premises: Runtime = app.extensions["booking"]
     if prepare:
         _say_clinic(settings, premises)
@@ -71,10 +72,11 @@ def work(doorway: Doorway) -> None:
 def migrate(doorway: Doorway, revision: str) -> None:
     """Bring the database to the newest schema, or back to an older one."""
     url = doorway.settings().database_url
-    if revision == "head":
-        schema.upgrade(url)
-    else:
-        schema.downgrade(url, revision)
+    with in_plain_words():
+        if revision == "head":
+            schema.upgrade(url)
+        else:
+            schema.move(url, revision)
     say(f"The schema stands at {schema.head() if revision == 'head' else revision}.")
 
 
@@ -166,8 +168,10 @@ def _complaints(settings: Settings, premises: Runtime) -> list[str]:
     with premises.database.reading() as db:
         if not schema.is_at_head(db):
             complaints.append("The schema is behind: run `booking migrate`.")
-        elif (broken := audit.verify(db)) is not None:
-            complaints.append(f"The audit chain is broken at entry {broken}.")
+        else:
+            complaints += [f"A lead cannot be read: {fault}." for fault in keys.faults(db, premises.keyring)]
+            if (broken := audit.verify(db)) is not None:
+                complaints.append(f"The audit chain is broken at entry {broken}.")
     if depth := premises.spool.depth():
         complaints.append(f"{depth} leads wait in the spool.")
     if bad := premises.spool.set_aside_count():

@@ -1,5 +1,7 @@
 """The schema: migrations applied, taken back, and whether a database stands at the newest of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -7,19 +9,37 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+
+from booking.database import DatabaseAway
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
+class RevisionUnknown(ValueError):
+    """The database cannot be brought to the revision that was asked for."""
+
+
+def move(url: str, revision: str) -> None:
+    """Bring the database at `url` to `revision`, up or down; raises RevisionUnknown, DatabaseAway."""
+    try:
+        downgrade(url, revision)
+    except RevisionUnknown:  # it does not lie behind us
+        upgrade(url, revision)
+
+
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database at `url` up to `revision`; does nothing where it already stands there."""
-    command.upgrade(_config(url), revision)
+    with _failing_plainly():
+        command.upgrade(_config(url), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the database at `url` back to `revision` ("base" is before the first)."""
-    command.downgrade(_config(url), revision)
+    with _failing_plainly():
+        command.downgrade(_config(url), revision)
 
 
 def check(url: str) -> None:
@@ -36,6 +56,16 @@ def head() -> str:
 def is_at_head(db: Session) -> bool:
     """Whether the database behind `db` stands at the newest revision."""
     return MigrationContext.configure(db.connection()).get_current_revision() == head()
+
+
+@contextmanager
+def _failing_plainly() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as failure:
+        raise DatabaseAway(type(failure.orig).__name__) from failure
+    except CommandError as wrong:
+        raise RevisionUnknown(str(wrong)) from wrong
 
 
 def _config(url: str) -> Config:

@@ -85,7 +85,7 @@ def read(file: IO[bytes], *, zone: tzinfo, region: str) -> Sheet:
     `zone` is for local times in a file that does not name its own. Nothing is read ahead of need.
     """
     csv.field_size_limit(LONGEST_CELL)
-    text = _decoded(io.TextIOWrapper(file, "utf-8", newline=""))
+    text = _decoded(file)
     first = next(text, "")
     marked, first = first.startswith(BOM), first.removeprefix(BOM)
     if first.lstrip().startswith("{"):
@@ -125,11 +125,15 @@ def take(db: Session, block: Sequence[Line], desk: Desk, *, now: datetime) -> li
     return outcomes
 
 
-def _decoded(text: io.TextIOWrapper) -> Iterator[str]:
+def _decoded(file: IO[bytes]) -> Iterator[str]:
+    text = io.TextIOWrapper(file, "utf-8", newline="")
     try:
         yield from text
     except UnicodeDecodeError:
         raise CannotRead("The file is not UTF-8; save it as CSV UTF-8.") from None
+    finally:
+        if not text.closed:
+            text.detach()  # the file is the caller's to close
 
 
 def _records(rows: Any) -> Iterator[tuple[int, list[str]]]:
