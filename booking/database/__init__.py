@@ -21,7 +21,6 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from booking.database import postgresql, sqlite
 
-TEXT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 REST_SECONDS = 1.0
 TRANSACTION_SECONDS = 5.0
 
@@ -47,7 +46,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone")
         instant = value.astimezone(UTC)
-        return instant.strftime(TEXT_FORMAT) if dialect.name == "sqlite" else instant
+        # As %Y-%m-%dT%H:%M:%S.%fZ, which takes several times as long.
+        return f"{instant.isoformat(timespec='microseconds')[:26]}Z" if dialect.name == "sqlite" else instant
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:

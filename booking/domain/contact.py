@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -70,10 +71,7 @@ def read_email(text: str) -> Email:
 def suggest(address: str) -> str:
     """The address with its domain's likely slip mended ("ada@gmial.com" to "ada@gmail.com"), or nothing."""
     local, _, domain = address.rpartition("@")
-    domain = domain.lower()
-    if not local or domain in EMAIL_DOMAINS or domain in REAL_NEIGHBOURS:
-        return ""
-    near = next((known for known in EMAIL_DOMAINS if _one_slip(domain, known)), "")
+    near = _near(domain.lower()) if local else ""
     return f"{local}@{near}" if near else ""
 
 
@@ -129,6 +127,14 @@ def _parse(typed: str, region: str) -> phonenumbers.PhoneNumber | None:
 def _is_whole(number: phonenumbers.PhoneNumber) -> bool:
     # A number without its area code counts as possible to the library; nobody could dial its E.164 form.
     return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+@lru_cache(4096)  # most people share a few domains
+def _near(domain: str) -> str:
+    """The common domain that one is a slip away from, or nothing."""
+    if domain in EMAIL_DOMAINS or domain in REAL_NEIGHBOURS:
+        return ""
+    return next((known for known in EMAIL_DOMAINS if _one_slip(domain, known)), "")
 
 
 def _one_slip(typed: str, known: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from booking.domain.contact import clean_line, clean_text, read_email, read_phone
 from booking.domain.fields import ATTRIBUTION, PURPOSES, Fields
 
+FREE_TEXTS = {"message", "preferred_times"}
 UNREACHABLE = "Please give an e-mail address or a phone number, so that we can answer you."
 UNREACHABLE_EITHER = "Or give a phone number here."
 YES = {"true", "on", "yes", "1", "y", "checked", "agree", "agreed", "i agree", "accept", "accepted"}
@@ -80,7 +81,7 @@ class Submission:
 
 def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Submission:
     """Read canonical fields into a submission; `problems` tells what keeps it from being answered."""
-    text = {name: clean_line(fields.text(name)) for name in fields.canonical}
+    text = {name: clean_line(fields.text(name)) for name in fields.canonical if name not in FREE_TEXTS}
     email, phone = read_email(text.get("email", "")), read_phone(text.get("phone", ""), region)
     extras, doubts = dict(fields.extras), []
     if email.problem:

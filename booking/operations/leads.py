@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, bindparam, exists, func, literal, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, exists, func, literal, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -247,7 +247,7 @@ def _given(name: str, column: Any) -> Any:
 
 def _few(columns: Sequence[Any], *conditions: Any) -> Any:
     # Looked at only as far as it matters: a flood must not make each further post slower.
-    return select(*columns).where(*conditions).limit(VERY_MANY_FROM_ONE_CLIENT).subquery()
+    return select(*columns).where(*conditions).limit(literal_column(str(VERY_MANY_FROM_ONE_CLIENT))).subquery()
 
 
 def _look_around_statement() -> Any:

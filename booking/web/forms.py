@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import StringField, TextAreaField
+from wtforms import StringField
 from wtforms.validators import Length
 
 from booking.domain.contact import LONGEST_NAME, clean_line
@@ -33,14 +33,11 @@ class LeadForm(FlaskForm):
     )
     email = StringField("E-mail")
     phone = StringField("Phone")
-    service = StringField("Service")
-    message = TextAreaField("Message")
 
     def __init__(self, fields: Fields, **options: Any) -> None:
         self._posted = fields
-        values = MultiDict((name, fields.text(name)) for name in fields.canonical)
-        full_name = fields.text("name") or f"{fields.text('first_name')} {fields.text('last_name')}".strip()
-        values["name"] = full_name
+        name = fields.text("name") or f"{fields.text('first_name')} {fields.text('last_name')}".strip()
+        values = MultiDict({"name": name, "email": fields.text("email"), "phone": fields.text("phone")})
         super().__init__(formdata=values, **options)  # type: ignore[no-untyped-call]  # Flask-WTF has no types
 
     def read(self, *, region: str, circumstances: Circumstances) -> Submission:

@@ -77,7 +77,7 @@ def _secure(response: Response) -> None:
 
 
 def _share(response: Response) -> None:
-    response.vary.add("Origin")
+    response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin", "")
     if origin not in premises().allowed_origins:
         return

@@ -50,7 +50,7 @@ def bounded(pairs: Pairs) -> Pairs:
         raise CannotRead(f"A form has at most {MOST_FIELDS} fields; this has {len(pairs)}.")
     for label, value in pairs:
         for text in _texts([label, value]):
-            if "\0" in text or SURROGATE.search(text):
+            if "\0" in text or not (text.isascii() or SURROGATE.search(text) is None):
                 reason = "This contains characters that are not text."
                 raise CannotRead(reason, canonical(label) or _shown(label), pairs=pairs)
     return pairs
