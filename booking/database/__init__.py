@@ -84,11 +84,12 @@ class Database:
     same dead server: a queue of visitors must not add up its time-outs.
     """
 
-    def __init__(self, url: str, *, threads: int = 8) -> None:
+    def __init__(self, url: str, *, threads: int = 8, transaction_seconds: float = TRANSACTION_SECONDS) -> None:
         self.engine = open_engine(url, threads=threads)
         self.dialect = self.engine.dialect.name
         self._session = sessionmaker(self.engine, expire_on_commit=False)
         self._turn = sqlite.WriterLock(self.engine.url.database) if self.dialect == "sqlite" else None
+        self._transaction_seconds = transaction_seconds
         self._resting_until = 0.0
 
     @contextmanager
@@ -96,7 +97,7 @@ class Database:
         """A session whose work is committed, durably, when the block ends; raises DatabaseAway."""
         with self._answering():
             if self._turn is None:
-                with postgresql.deadline(TRANSACTION_SECONDS), self._session() as db, db.begin():
+                with postgresql.deadline(self._transaction_seconds), self._session() as db, db.begin():
                     yield db
             else:
                 with self._turn.held():

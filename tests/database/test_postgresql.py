@@ -87,9 +87,8 @@ def test_a_server_that_lets_one_in_and_says_nothing_is_away() -> None:
         database.close()
 
 
-def test_a_transaction_on_a_slow_server_is_a_database_that_is_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("booking.database.TRANSACTION_SECONDS", 0.3)
-    database = Database(url)
+def test_a_transaction_on_a_slow_server_is_a_database_that_is_away(url: str) -> None:
+    database = Database(url, transaction_seconds=0.3)
     with pytest.raises(DatabaseAway, match="OperationalError"), database.transaction() as db:
         db.execute(text("select pg_sleep(60)"))
     database.close()
