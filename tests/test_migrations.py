@@ -12,7 +12,7 @@ from booking.database import Base, Database, open_engine, schema
 from booking.models import Lead
 from tests.postgres import PostgresServer
 
-CONVENTION = re.compile(r"(pk|uq|ck|fk|ix)_[a-z0-9_]+")
+CONVENTION = re.compile(r"(pk|uq|ck|fk|ix|ex)_[a-z0-9_]+")
 LEAD = (
     "insert into lead (id, reference, received_at, updated_at, status, urgent, held, held_reasons, signals, incomplete,"
     " door, name, email, phone, phone_typed, service, practitioner, location, contact_preference, content, page_url,"
