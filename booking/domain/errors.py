@@ -41,3 +41,43 @@ class ParametersWrong(ValueError):
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
         super().__init__("; ".join(f"{name}: {' '.join(texts)}" for name, texts in errors.items()))
+
+
+class NotOffered(ValueError):
+    """A wished-for visit is none that is offered: `field` says what is wrong, the text says why, for the visitor."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(reason)
+
+
+class SlotTaken(Exception):
+    """Somebody else has the time, or a part of it."""
+
+
+class TooLate(Exception):
+    """The visit can no longer be changed by the visitor: its cut-off has passed, or it is over."""
+
+
+class AppointmentUnknown(Exception):
+    """No visit has this token; whether it never was, has been replaced or has run out is not said."""
+
+
+class HoldUnknown(Exception):
+    """No hold has this token, or it has run out."""
+
+
+class TooManyHolds(Exception):
+    """A visitor holds as many times as one may, or asks too often."""
+
+
+class AlreadyExtended(Exception):
+    """A hold can be extended once."""
+
+
+class TimeIsBooked(Exception):
+    """Time off would lie over visits: `references` names them, so that they are moved first."""
+
+    def __init__(self, references: Sequence[str]) -> None:
+        self.references = tuple(references)
+        super().__init__(", ".join(references))
