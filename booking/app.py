@@ -15,9 +15,13 @@ from booking.runtime import Runtime
 from booking.spool import Spool
 from booking.web import errors, headers
 from booking.web.api import api
+from booking.web.appointments import appointments
+from booking.web.catalog import catalog
 from booking.web.health import health
+from booking.web.holds import hold_routes
 from booking.web.parsing import BODY_BYTES
 from booking.web.public import public
+from booking.web.slots import slot_routes
 from booking.web.staff.leads import staff_leads
 
 STATIC_SECONDS = 3600
@@ -34,7 +38,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["booking"] = open_runtime(settings)
     headers.register(app)
     errors.register(app)
-    for blueprint in (public, api, health, staff_leads):
+    for blueprint in (public, api, catalog, slot_routes, hold_routes, appointments, health, staff_leads):
         app.register_blueprint(blueprint)
     if depth := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth)  # type: ignore[method-assign]  # Flask's documented way

@@ -1,5 +1,6 @@
 """The keys: health text is sealed with them at rest, and digests let equal things meet without being read."""
 
+import base64
 import hashlib
 import secrets
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 FORMAT = 1
 NONCE_BYTES = 12
 DIGEST_BYTES = 16
+TOKEN_BYTES = 32
 
 
 class Unreadable(Exception):
@@ -44,6 +46,12 @@ class Keyring:
             return cipher.decrypt(nonce, body, _bound(place, row)).decode()
         except (InvalidTag, ValueError):
             raise Unreadable(f"{place} of row {row} was changed or moved") from None
+
+    def token(self, label: str, *parts: str) -> str:
+        """An unguessable token (256 bits, URL-safe) that the same `parts` give again: nothing need keep it."""
+        mac = hashlib.blake2b(label.encode(), key=self._secret, digest_size=TOKEN_BYTES, person=b"booking tokens")
+        mac.update("\0".join(parts).encode())
+        return base64.urlsafe_b64encode(mac.digest()).rstrip(b"=").decode()
 
     def digest(self, label: str, *parts: str) -> bytes:
         """A keyed digest (16 bytes) of `parts`: equal for equal parts under one label, else unguessable."""

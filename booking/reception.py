@@ -3,14 +3,18 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
 from booking.database import DatabaseAway
 from booking.domain import reference as references
-from booking.domain.errors import KeyReused
+from booking.domain.errors import KeyReused, NotOffered
+from booking.domain.offers import Wish
+from booking.domain.slots import Slot
 from booking.domain.submission import Submission
-from booking.operations import idempotency, leads
+from booking.operations import enquiries, idempotency, leads, slots
+from booking.operations.enquiries import Outcome
 from booking.runtime import Runtime
 from booking.spool import SpoolFileBad, Waiting
 
@@ -20,13 +24,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Receipt:
-    """What may be said to the visitor: the reference, whether it was here before, and where it lies."""
+    """What may be said to the visitor: the reference, whether it was here before, where it lies, what was booked.
+
+    `visit` is described in `operations.enquiries.facts`; `refusal` says why a time was not booked; `taken` and its
+    `alternatives` that somebody else has it.
+    """
 
     reference: str
     received_at: datetime
     replayed: bool = False
     incomplete: bool = False
     spooled: bool = False
+    visit: dict[str, Any] | None = None
+    refusal: NotOffered | None = None
+    taken: Wish | None = None
+    alternatives: tuple[Slot, ...] = ()
 
 
 def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt:
@@ -40,7 +52,7 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
     reference = references.make(premises.clinic.reference_prefix)
     try:
         with premises.database.transaction() as db:
-            captured = leads.capture(db, submission, premises.desk, reference=reference, received_at=now, now=now)
+            outcome = enquiries.take_in(db, submission, premises.desk, reference=reference, received_at=now, now=now)
     except KeyReused:
         raise
     except DatabaseAway as away:
@@ -50,10 +62,20 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
         log.exception("capture_broke")
         receipt = _spool(premises, submission, reference, now)
     else:
-        receipt = Receipt(captured.reference, captured.received_at, captured.replayed, captured.incomplete)
+        receipt = _receipt(premises, outcome, now)
     if not receipt.incomplete and not premises.receipts.note(receipt.reference, _state(receipt), now):
         log.error("receipt_not_noted", reference=receipt.reference)
     return receipt
+
+
+def alternatives(premises: Runtime, wish: Wish, now: datetime) -> tuple[Slot, ...]:
+    """The nearest free times; looked for after the commit, where a fault can cost no lead."""
+    try:
+        with premises.database.reading() as db:
+            return tuple(slots.nearest(db, premises.catalogs.current(db, now.date()), wish, now))
+    except Exception:
+        log.exception("no_alternatives_found")
+        return ()
 
 
 def drain(premises: Runtime, clock: Callable[[], datetime]) -> Iterator[tuple[Waiting, str]]:
@@ -104,6 +126,20 @@ def is_known(premises: Runtime, reference: str) -> bool:
             return leads.knows(db, reference)
     except DatabaseAway:
         return True
+
+
+def _receipt(premises: Runtime, outcome: Outcome, now: datetime) -> Receipt:
+    captured = outcome.captured
+    return Receipt(
+        captured.reference,
+        captured.received_at,
+        replayed=outcome.replayed,
+        incomplete=captured.incomplete,
+        visit=outcome.visit,
+        refusal=outcome.refusal,
+        taken=outcome.taken,
+        alternatives=alternatives(premises, outcome.taken, now) if outcome.taken else (),
+    )
 
 
 def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:

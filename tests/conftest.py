@@ -17,10 +17,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page
 
-from booking import config
+from booking import clinic, config
 from booking.app import create_app
 from booking.database import Database
+from booking.domain.catalog import Catalog
 from booking.keyring import Keyring
+from booking.operations import catalog as operations_catalog
+from booking.operations import catalog_loading
 from booking.runtime import Runtime
 from tests.browser import BrowserMissing, chromium
 from tests.postgres import GIVEN_SERVER, PostgresMissing, PostgresServer, any_server
@@ -114,6 +117,15 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def catalog(database: Database, now: datetime) -> Catalog:
+    """The demonstration clinic's catalogue, loaded into the database of this test."""
+    wanted = clinic.load().catalog
+    with database.transaction() as db:
+        catalog_loading.load(db, wanted, now=now)
+        return operations_catalog.read(db, now.date())
 
 
 # ---------------------------------------------------------------- the service

@@ -51,7 +51,7 @@ class Service:
     step_minutes: int = 15
     notice_minutes: int = 120
     horizon_days: int = 60
-    cutoff_minutes: int = 1440
+    cutoff_minutes: int = 60
     daily_cap: int | None = None
     audience: Audience = Audience.ANYONE
     bookable: Bookable = Bookable.ONLINE
@@ -118,7 +118,10 @@ class Closure:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything that can be booked, at one version; its parts stand in the order in which they are shown."""
+    """Everything that can be booked, at one version; its parts stand in the order in which they are shown.
+
+    `retired` are the parts that are offered no more, but that earlier visits still name.
+    """
 
     version: int
     locations: tuple[Location, ...] = ()
@@ -128,6 +131,7 @@ class Catalog:
     working_hours: tuple[WorkingHours, ...] = ()
     extra_hours: tuple[ExtraHours, ...] = ()
     closures: tuple[Closure, ...] = ()
+    retired: tuple[Location | Service | Practitioner | Resource, ...] = ()
 
     def service(self, word: str) -> Service | None:
         """The service with this slug or name; a hidden one is known by its slug alone."""
@@ -146,9 +150,9 @@ class Catalog:
 
     @cached_property
     def by_id(self) -> dict[tuple[type, int], Location | Service | Practitioner | Resource]:
-        """Every part by its class and id."""
+        """Every part by its class and id, the retired ones too."""
         parts: list[Location | Service | Practitioner | Resource] = [
-            *self.locations, *self.services, *self.practitioners, *self.resources,
+            *self.locations, *self.services, *self.practitioners, *self.resources, *self.retired,
         ]  # fmt: skip
         return {(type(part), part.id): part for part in parts}
 

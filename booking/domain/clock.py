@@ -9,6 +9,7 @@ MINUTES_OF_A_DAY = 1440
 # RFC 3339; a space for the T, and small letters, are allowed there too.
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}\d*)?)?([Zz]|[+-]\d{2}:\d{2})?")
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+ONE_DAY = timedelta(days=1)
 
 
 class NoInstant(ValueError):
@@ -32,16 +33,18 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime:
 
 
 @lru_cache(8192)
+def span_of(on: date, opens: int, closes: int, zone: ZoneInfo) -> tuple[int, int]:
+    """From when until when (UNIX seconds) two wall times of a day last; the same for all who keep these hours."""
+    return instant_of(on, opens, zone), instant_of(on, closes, zone)
+
+
 def instant_of(on: date, minutes: int, zone: ZoneInfo) -> int:
     """The first instant (UNIX seconds) of a day whose wall clock shows `minutes` after midnight, or more.
 
     A time the clock skips is the end of the gap; of a time it shows twice the first is meant.
     """
-    naive = datetime.combine(on, datetime.min.time()) + timedelta(minutes=minutes)
-    wall = (naive.toordinal() - EPOCH_ORDINAL) * 86400 + naive.hour * 3600 + naive.minute * 60
-    first, second = (wall - _offset(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
-    # In a gap the two readings change places: the clock jumps somewhere between them.
-    return first if first <= second else _jump(second, first, zone)
+    midnight = _even_midnight(on, zone)
+    return _instant_of_uneven_day(on, minutes, zone) if midnight is None else midnight + 60 * minutes
 
 
 def wall_of(instant: datetime, zone: ZoneInfo) -> str:
@@ -92,6 +95,26 @@ def _why_a_zone_is_needed(naive: datetime, zone: ZoneInfo) -> str:
     if wall_of(datetime.fromtimestamp(skipped, UTC), zone) != f"{naive:%Y-%m-%dT%H:%M}":
         return f"There is no {shown} on our clock: it goes forward over that time."
     return f"The clock shows {shown} twice: the time must say its offset from UTC."
+
+
+@lru_cache(4096)
+def _even_midnight(on: date, zone: ZoneInfo) -> int | None:
+    """When a day begins if its clock does not jump: most days, for which this is all that must be asked of a zone."""
+    midnight = datetime(on.year, on.month, on.day, 0, 0, 0, 0, zone)
+    offset = midnight.utcoffset()
+    # Of a midnight that the clock skips, the reading before the jump counts: the jump belongs to the next day. (Only
+    # Toronto, in 1919, ever jumped over a midnight from before it.)
+    if offset is None or offset != (midnight + ONE_DAY).utcoffset():
+        return None
+    return (on.toordinal() - EPOCH_ORDINAL - offset.days) * 86400 - offset.seconds
+
+
+def _instant_of_uneven_day(on: date, minutes: int, zone: ZoneInfo) -> int:
+    naive = datetime.combine(on, datetime.min.time()) + timedelta(minutes=minutes)
+    wall = (naive.toordinal() - EPOCH_ORDINAL) * 86400 + naive.hour * 3600 + naive.minute * 60
+    first, second = (wall - _offset(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    # In a gap the two readings change places: the clock jumps somewhere between them.
+    return first if first <= second else _jump(second, first, zone)
 
 
 def _offset(aware: datetime) -> int:

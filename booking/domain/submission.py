@@ -43,6 +43,9 @@ class Submission:
     practitioner: str = ""
     location: str = ""
     preferred_times: str = ""
+    starts_at: str = ""
+    hold: str = ""
+    symptoms: tuple[str, ...] = ()
     contact_preference: str = ""
     new_patient: bool | None = None
     consents: tuple[str, ...] = ()
@@ -68,6 +71,11 @@ class Submission:
         said = (self.name, self.phone_typed, self.message, self.preferred_times, self.service, self.extras)
         return not (self.email or any(said))
 
+    @property
+    def asks_for_a_time(self) -> bool:
+        """Whether a time was chosen, by itself or as a hold."""
+        return bool(self.starts_at or self.hold)
+
     def as_json(self) -> dict[str, Any]:
         """The submission as plain JSON values, for the spool."""
         return asdict(self)
@@ -75,7 +83,7 @@ class Submission:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """What `as_json` wrote."""
-        tuples = {name: tuple(values[name]) for name in ("consents", "doubts")}
+        tuples = {name: tuple(values.get(name, ())) for name in ("consents", "doubts", "symptoms")}
         return cls(**(values | tuples | {"circumstances": Circumstances(**values["circumstances"])}))
 
 
@@ -95,8 +103,9 @@ def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Sub
         doubts.append("The phone number may not exist.")
     for name in _kept_as_extras(text):
         extras[name] = text[name]
-    if fields.canonical.get("symptoms"):
-        extras["symptoms"] = [clean_line(str(symptom)) for symptom in fields.canonical["symptoms"] if symptom]
+    symptoms = tuple(clean_line(str(symptom)) for symptom in fields.canonical.get("symptoms", ()) if symptom)
+    if symptoms:
+        extras["symptoms"] = list(symptoms)
     return Submission(
         name=text.get("name") or clean_line(f"{text.get('first_name', '')} {text.get('last_name', '')}"),
         email=email.address,
@@ -107,6 +116,9 @@ def compose(fields: Fields, *, region: str, circumstances: Circumstances) -> Sub
         practitioner=text.get("practitioner", ""),
         location=text.get("location", ""),
         preferred_times=clean_text(fields.text("preferred_times")),
+        starts_at=text.get("starts_at", ""),
+        hold=text.get("hold", ""),
+        symptoms=symptoms,
         contact_preference=text.get("contact_preference", ""),
         new_patient=yes_or_no(text.get("new_patient", "")),
         consents=tuple(purpose for purpose in PURPOSES if yes_or_no(text.get(f"consent_{purpose}", ""))),
@@ -128,7 +140,7 @@ def _kept_as_extras(text: dict[str, str]) -> list[str]:
     questions = ("new_patient", *(f"consent_{purpose}" for purpose in PURPOSES))
     unclear = [name for name in questions if text.get(name) and yes_or_no(text[name]) is None]
     parts = [name for name in ("first_name", "last_name") if text.get("name") and text.get(name)]
-    return [name for name in ("starts_at", "hold") if text.get(name)] + unclear + parts
+    return [name for name in ("starts_at",) if text.get(name)] + unclear + parts
 
 
 def yes_or_no(text: str) -> bool | None:

@@ -20,6 +20,7 @@ from booking.database import Base
 from booking.domain.status import AppointmentStatus
 
 REASON = "appointment.reason"  # the place name under which a reason is sealed
+OVERLAP = "claims overlap"  # what SQLite's triggers say
 STATES = ", ".join(f"'{status.value}'" for status in AppointmentStatus)
 
 

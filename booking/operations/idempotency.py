@@ -62,7 +62,10 @@ def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
         # On a form one key may reach many people (a cached page): the content is part of the name.
         return [keyring.digest("form key", submission.key, content.hex())]
     ways = {"email": submission.email.casefold(), "phone": submission.phone}
-    return sorted(keyring.digest(f"same {way}", value, submission.message) for way, value in ways.items() if value)
+    # A parent books two children one after the other: with a time, another name is another enquiry.
+    who = [submission.name.casefold()] if submission.asks_for_a_time else []
+    said = (submission.message, *who)
+    return sorted(keyring.digest(f"same {way}", value, *said) for way, value in ways.items() if value)
 
 
 def mark_of(submission: Submission, keyring: Keyring) -> str:

@@ -18,7 +18,8 @@ from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_l
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
 from booking.models.lead import CONTENT, Consent, Lead, LeadAlias, new_id
-from booking.operations import idempotency
+from booking.operations import idempotency, urgency
+from booking.operations.catalog import CatalogCache
 
 RATE_WINDOW = timedelta(minutes=10)
 SAME_TEXT_WINDOW = timedelta(days=1)
@@ -30,20 +31,26 @@ consents = cast(Table, Consent.__table__)
 
 @dataclass(frozen=True)
 class Captured:
-    """What became of a submission: its lead's reference and time, and whether it had been here before."""
+    """What became of a submission: its lead's reference and time, and whether it had been here before.
+
+    `visit` is what an earlier answer said of a booked time; `lead_id` is known for a lead that is new.
+    """
 
     reference: str
     received_at: datetime
     replayed: bool = False
     incomplete: bool = False
+    visit: dict[str, Any] | None = None
+    lead_id: int = 0
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What capturing needs besides the database: the clinic's words and the keys."""
+    """What capturing needs besides the database: the clinic's words, the keys, the catalogue at hand."""
 
     clinic: Clinic
     keyring: Keyring
+    catalogs: CatalogCache
 
 
 def capture(
@@ -64,14 +71,15 @@ def capture(
     answer = {"reference": reference, "received_at": received_at.isoformat()}
     earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
     if earlier is not None:
-        return Captured(earlier["reference"], datetime.fromisoformat(earlier["received_at"]), replayed=True)
+        at = datetime.fromisoformat(earlier["received_at"])
+        return Captured(earlier["reference"], at, replayed=True, visit=earlier.get("visit"))
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
     if attempt:
         connection.execute(update(leads).where(leads.c.id == lead_id), values)
     else:
         reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
     _record_consents(connection, submission, desk.clinic, lead_id, received_at)
-    return Captured(reference, received_at)
+    return Captured(reference, received_at, lead_id=lead_id)
 
 
 def recover(
@@ -167,7 +175,7 @@ def _values(
         "received_at": received_at,
         "updated_at": now,
         "status": "new",
-        "urgent": False,
+        "urgent": urgency.assess(s, desk.clinic).urgent,
         "held": verdict.held,
         "held_reasons": [*verdict.reasons, *s.doubts],
         "signals": vars(signals),

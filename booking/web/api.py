@@ -21,4 +21,6 @@ def post_lead() -> Response:
         errors = {name: [text] for name, text in intake.submission.problems.items()}
         detail = f"The enquiry cannot be answered as it is. By phone: {premises().clinic.phone}."
         return representations.problem(422, detail, errors, receipt.reference)
-    return representations.received(receipt, intake.submission.suggestions)
+    if receipt.refusal or receipt.taken:
+        return representations.unbooked(receipt)
+    return representations.received(receipt, intake.submission)

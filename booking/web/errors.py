@@ -5,7 +5,18 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import BadHost, HTTPException, SecurityError
 
 from booking.database import DatabaseAway
-from booking.domain.errors import CannotRead, KeyReused, ParametersWrong, ScopeMissing, TokenUnknown
+from booking.domain.errors import (
+    AlreadyExtended,
+    AppointmentUnknown,
+    CannotRead,
+    HoldUnknown,
+    KeyReused,
+    NotOffered,
+    ParametersWrong,
+    ScopeMissing,
+    TokenUnknown,
+    TooManyHolds,
+)
 from booking.spool import SpoolFull
 from booking.web import headers, representations
 from booking.web.premises import premises
@@ -28,6 +39,11 @@ def register(app: Flask) -> None:
     app.register_error_handler(CannotRead, _cannot_read)
     app.register_error_handler(ParametersWrong, _parameters_wrong)
     app.register_error_handler(KeyReused, _key_reused)
+    app.register_error_handler(NotOffered, _not_offered)
+    app.register_error_handler(TooManyHolds, _too_many_holds)
+    app.register_error_handler(HoldUnknown, _hold_unknown)
+    app.register_error_handler(AlreadyExtended, _already_extended)
+    app.register_error_handler(AppointmentUnknown, _appointment_unknown)
     app.register_error_handler(TokenUnknown, _token_unknown)
     app.register_error_handler(ScopeMissing, _scope_missing)
     app.register_error_handler(SpoolFull, _away)
@@ -62,6 +78,27 @@ def _parameters_wrong(refusal: ParametersWrong) -> Response:
 def _key_reused(_refusal: KeyReused) -> Response:
     text = "This key was used before with another content; a new enquiry needs a new key."
     return _answer(422, text, {"submission_key": [text]})
+
+
+def _not_offered(refusal: NotOffered) -> Response:
+    return _answer(422, str(refusal), {refusal.field: [str(refusal)]})
+
+
+def _too_many_holds(_refusal: TooManyHolds) -> Response:
+    text = "You are keeping as many times as one can. They are free again after ten minutes."
+    return _answer(429, text, extra={"Retry-After": "60"})
+
+
+def _hold_unknown(_refusal: HoldUnknown) -> Response:
+    return _answer(409, "This time is no longer kept for you: please choose one again.")
+
+
+def _already_extended(_refusal: AlreadyExtended) -> Response:
+    return _answer(409, "This time was kept for longer once already. You can still send the form.")
+
+
+def _appointment_unknown(_refusal: AppointmentUnknown) -> Response:
+    return _answer(404, "There is no appointment behind this link, or the link is no longer in use.")
 
 
 def _token_unknown(_refusal: TokenUnknown) -> Response:

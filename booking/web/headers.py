@@ -10,12 +10,13 @@ from booking.web.premises import premises
 
 ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
-    # Not no-referrer: browsers would then post our own form with `Origin: null`.
-    ("Referrer-Policy", "strict-origin-when-cross-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
-EXPOSED = "Idempotency-Replayed, Location, Retry-After, X-Request-Id"
+# Not no-referrer everywhere: browsers would then post our own form with `Origin: null`.
+REFERRER_POLICY = "strict-origin-when-cross-origin"
+UNTOLD_PATHS = ("/appointments/", "/received/")  # these addresses open something
+EXPOSED = "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-Id"
 STAFF_PATHS = "/staff/"
 
 log = structlog.get_logger("booking.requests")
@@ -71,6 +72,7 @@ def _secure(response: Response) -> None:
     else:
         headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     headers.extend(ALWAYS)
+    headers["Referrer-Policy"] = "no-referrer" if request.path.startswith(UNTOLD_PATHS) else REFERRER_POLICY
     headers.setdefault("Cache-Control", "no-store")
     if premises().production:
         headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
@@ -84,8 +86,8 @@ def _share(response: Response) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = EXPOSED
     if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
-        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key, If-None-Match"
         response.headers["Access-Control-Max-Age"] = "600"
 
 

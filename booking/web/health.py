@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from booking.database import DatabaseAway, schema
+from booking.database import DatabaseAway, revision
 from booking.web.description import describe
 from booking.web.premises import premises
 
@@ -22,7 +22,7 @@ def ready() -> tuple[Response, int]:
     state = {"spool": spool.depth(), "set_aside": spool.set_aside_count()}
     try:
         with premises().database.reading() as db:
-            migrated = schema.is_at_head(db)
+            migrated = revision.is_at_head(db)
         checks = {"database": "ok", "migrations": "ok" if migrated else "behind"}
     except DatabaseAway:
         migrated, checks = False, {"database": "away", "migrations": "unknown"}

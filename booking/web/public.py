@@ -1,58 +1,48 @@
 """The public pages: what the clinic offers and the form, a post of the form, and its success state."""
 
-import json
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from booking import reception
+from booking.database import DatabaseAway
 from booking.domain import reference as references
-from booking.domain.contact import EMAIL_DOMAINS, REAL_NEIGHBOURS
-from booking.domain.errors import CannotRead
-from booking.domain.fields import HONEYPOT, Fields, sort
-from booking.domain.submission import yes_or_no
+from booking.domain.errors import AppointmentUnknown, CannotRead
+from booking.domain.fields import Fields, sort
+from booking.operations import appointments
 from booking.reception import Receipt
 from booking.spool import SpoolFull
-from booking.web import headers, representations
-from booking.web.intake import Intake, fresh_key, is_allowed_target, read_get, read_post, take, utc_now
-from booking.web.parsing import printable
+from booking.web import headers, representations, times
+from booking.web import page as form
+from booking.web.intake import Intake, is_allowed_target, read_get, read_post, take, utc_now
+from booking.web.parsing import printable, read_body
 from booking.web.premises import premises
 
 RETRY_SECONDS = "30"
-NONCE_HERE, KEY_HERE, STARTED_HERE = "nonce-goes-here", "key-goes-here", "started-goes-here"
-
-SHOWN = {
-    "name", "email", "phone", "service", "message", "preferred_times", "contact_preference", "new_patient",
-    "consent_reply", "consent_marketing",
-}  # fmt: skip
-TICKED = ("new_patient", "consent_reply", "consent_marketing")
-CHOICES = {
-    "contact_preference": {"", "phone", "text", "email"},
-    "new_patient": {"", "true", "false"},
-    "consent_reply": {"", "true", "false"},
-    "consent_marketing": {"", "true", "false"},
-}
-# The page sets these anew, or has made a name of them.
-UNSHOWN = {"first_name", "last_name", "submission_key", "started_at", "consent_version", HONEYPOT}
 
 public = Blueprint("public", __name__)
 
 
 @public.get("/")
 def page() -> Response:
-    """The hosted page; rendered once per process, only the fresh bits are filled in."""
-    kept = current_app.extensions.get("booking page")
-    if kept is None:
-        kept = _render({}, (), nonce=NONCE_HERE, key=KEY_HERE, started=STARTED_HERE)
-        current_app.extensions["booking page"] = kept
-    body = kept.replace(NONCE_HERE, headers.nonce()).replace(KEY_HERE, fresh_key()).replace(STARTED_HERE, _started())
-    response = Response(body, mimetype="text/html")
-    # Not no-store: a browser's back button should find what was typed.
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
+    """The hosted page; with a `service` in the address, with its next free times."""
+    if not request.args.get("service"):
+        return form.fresh()
+    known = {name: [request.args[name]] for name in ("service", "practitioner", "location") if name in request.args}
+    week = {form.WEEK_FIELD: request.args[form.WEEK_FIELD]} if form.WEEK_FIELD in request.args else {}
+    return _with_times(Fields(known, dict(week)))
+
+
+@public.post("/times")
+def post_times() -> Response:
+    """The page again with everything typed, and times to choose from: the way without a script. Stores nothing."""
+    body = request.get_data(cache=False)
+    pairs = read_body(body, request.mimetype, dict(request.mimetype_params))
+    return _with_times(sort(pairs))
 
 
 @public.post("/leads")
@@ -63,7 +53,7 @@ def post_lead() -> WerkzeugResponse:
     except CannotRead as refusal:
         if not refusal.pairs or representations.wants_json(request):
             raise
-        return _page_again(sort(printable(refusal.pairs)), 422, errors=refusal.errors)
+        return form.again(sort(printable(refusal.pairs)), 422, errors=refusal.errors, failure=representations.FAILED)
     return _answer(intake)
 
 
@@ -89,6 +79,9 @@ def received(reference: str) -> Response:
         "public/received.html",
         clinic=clinic,
         reference=reference,
+        visit=_visit(request.args.get("visit", "")),
+        advice=request.args.get("advice", ""),
+        waits=request.args.get("time") == "open",
         check_email=request.args.get("check") == "email",
         csp_nonce=headers.nonce(),
     )
@@ -104,8 +97,10 @@ def _answer(intake: Intake) -> WerkzeugResponse:
         return _away(intake)
     if receipt.incomplete:
         return _refused(intake, receipt)
+    if receipt.refusal or receipt.taken:
+        return _unbooked(intake, receipt)
     if representations.wants_json(request):
-        return representations.received(receipt, intake.submission.suggestions)
+        return representations.received(receipt, intake.submission)
     return representations.marked(_see_other(intake, receipt), receipt)
 
 
@@ -114,8 +109,52 @@ def _see_other(intake: Intake, receipt: Receipt) -> Any:
     if return_to and is_allowed_target(return_to):
         return redirect(return_to, 303)
     target = url_for("public.received", reference=receipt.reference)
-    check = f"?{urlencode({'check': 'email'})}" if intake.submission.suggestions.get("email") else ""
-    return redirect(target + check, 303)
+    said = representations.said_after(receipt, intake.submission)
+    return redirect(f"{target}?{urlencode(said)}" if said else target, 303)
+
+
+def _unbooked(intake: Intake, receipt: Receipt) -> Response:
+    """The lead is safe, its time is not: the same page, everything typed, and the nearest times to choose from."""
+    if representations.wants_json(request):
+        return representations.unbooked(receipt)
+    if receipt.refusal is not None:
+        errors, status = {receipt.refusal.field: [str(receipt.refusal)]}, 422
+    else:
+        errors, status = {"starts_at": [representations.TAKEN]}, 409
+    week, _ = form.times_for(intake.fields)
+    return form.again(
+        intake.fields,
+        status,
+        errors=errors,
+        failure=representations.FAILED,
+        reference=receipt.reference,
+        times=week,
+        alternatives=times.once_each(receipt.alternatives),
+    )
+
+
+def _with_times(fields: Fields) -> Response:
+    week, errors = form.times_for(fields)
+    return form.again(fields, 422 if errors else 200, errors=errors, times=week)
+
+
+def _visit(token: str) -> dict[str, Any] | None:
+    """What the success page says of a visit whose link is in the address."""
+    if not token:
+        return None
+    with suppress(DatabaseAway, AppointmentUnknown), premises().database.reading() as db:
+        now = utc_now()
+        found = appointments.by_token(db, premises().catalogs.current(db, now.date()), token, now)
+        zone = ZoneInfo(found.row.timezone)
+        return {
+            "when": times.long_time(found.row.starts_at.astimezone(zone)),
+            "starts_at": found.row.starts_at,
+            "service": found.service,
+            "practitioner": found.practitioner,
+            "location": found.location,
+            "token": token,
+        }
+    return None
 
 
 def _refused(intake: Intake, receipt: Receipt) -> Response:
@@ -123,7 +162,7 @@ def _refused(intake: Intake, receipt: Receipt) -> Response:
     detail = "Nothing you typed is lost. Please look at the fields that are marked and send it again."
     if representations.wants_json(request):
         return representations.problem(422, detail, errors, receipt.reference)
-    return _page_again(intake.fields, 422, errors=errors, reference=receipt.reference)
+    return form.again(intake.fields, 422, errors=errors, failure=representations.FAILED, reference=receipt.reference)
 
 
 def _away(intake: Intake) -> Response:
@@ -131,59 +170,6 @@ def _away(intake: Intake) -> Response:
     detail = f"We could not store your enquiry just now. Please call {phone}, or try again in a minute."
     if representations.wants_json(request):
         return representations.problem(503, detail, Retry_After=RETRY_SECONDS)
-    response = _page_again(intake.fields, 503, away=True)
+    response = form.again(intake.fields, 503, away=True, failure=representations.FAILED)
     response.headers["Retry-After"] = RETRY_SECONDS
     return response
-
-
-def _page_again(fields: Fields, status: int, **context: Any) -> Response:
-    values, others = _typed(fields)
-    key = fields.text("submission_key") or fresh_key()
-    started = fields.text("started_at") or _started()
-    body = _render(
-        values, others, nonce=headers.nonce(), key=key, started=started, failure=representations.FAILED, **context
-    )
-    response = Response(body, status, mimetype="text/html")
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _typed(fields: Fields) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Every keystroke: what the page's own controls show, and what it carries along unseen."""
-    values = {name: fields.text(name) for name in SHOWN}
-    values["name"] = values["name"] or f"{fields.text('first_name')} {fields.text('last_name')}".strip()
-    for name in TICKED:
-        answer = yes_or_no(values[name])
-        if answer is not None:
-            values[name] = "true" if answer else "false"
-    carried = {name: found for name, found in fields.canonical.items() if name not in SHOWN | UNSHOWN}
-    carried |= {name: [values[name]] for name, known in CHOICES.items() if values[name] not in known}
-    others = [*carried.items(), *fields.extras.items()]
-    return values, [(name, text) for name, found in others for text in _texts(found)]
-
-
-def _texts(found: Any) -> list[str]:
-    values = found if isinstance(found, list) else [found]
-    return [value if isinstance(value, str) else json.dumps(value) for value in values if value not in ("", None)]
-
-
-def _render(
-    values: dict[str, str], others: Sequence[tuple[str, str]], *, nonce: str, key: str, started: str, **context: Any
-) -> str:
-    empty: dict[str, Any] = {"errors": {}, "failure": None, "away": False, "reference": None}
-    return render_template(
-        "public/page.html",
-        clinic=premises().clinic,
-        values=values,
-        others=others,
-        submission_key=key,
-        started_at=started,
-        csp_nonce=nonce,
-        action=url_for("public.post_lead"),
-        suggest_domains=EMAIL_DOMAINS + REAL_NEIGHBOURS,
-        **(empty | context),
-    )
-
-
-def _started() -> str:
-    return str(int(utc_now().timestamp()))

@@ -1,0 +1,171 @@
+"""The visitor's own appointment, behind an unguessable link: seen with GET, changed only by POST."""
+
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from booking import calendar_file, reception
+from booking.domain import clock, offers
+from booking.domain.catalog import Catalog
+from booking.domain.clock import NoInstant
+from booking.domain.contact import clean_text
+from booking.domain.errors import NotOffered, SlotTaken, TooLate
+from booking.domain.fields import sort
+from booking.domain.offers import Wish
+from booking.domain.status import AppointmentStatus
+from booking.operations import appointments as operations
+from booking.operations.appointments import Diary, Visit
+from booking.operations.slots import Question
+from booking.web import headers, representations, times, visits
+from booking.web.catalog import current
+from booking.web.intake import utc_now
+from booking.web.parsing import read_body
+from booking.web.premises import premises
+
+LONGEST_REASON = 2000
+TAKEN = "Somebody has just taken this time. Your appointment is unchanged: please choose another time."
+LATE = "It is too late to change this appointment here: please call us."
+
+appointments = Blueprint("appointments", __name__, url_prefix="/appointments/<token>")
+
+
+@appointments.get("")
+def show(token: str) -> Response:
+    """The appointment, and what can still be done with it; looking changes nothing."""
+    return _page(_visit(token))
+
+
+@appointments.post("/cancellation")
+def cancel(token: str) -> WerkzeugResponse:
+    """Cancel it (`reason` is optional)."""
+    reason = clean_text(_posted().text("reason"))[:LONGEST_REASON]
+    visit, now = _visit(token), utc_now()
+    try:
+        with premises().database.transaction() as db:
+            visit = operations.cancel(db, _diary(current()), visit, reason=reason, by="visitor", now=now)
+    except TooLate:
+        return _refused(visit, 409, LATE)
+    if representations.wants_json(request):
+        return _as_json(visit)
+    return redirect(url_for("appointments.show", token=token), 303)
+
+
+@appointments.post("/rescheduling")
+def reschedule(token: str) -> WerkzeugResponse:
+    """Move it to `starts_at`, perhaps with another `practitioner`; the link is replaced by a new one."""
+    asked, visit, now = _posted(), _visit(token), utc_now()
+    practitioner = asked.text("practitioner").strip()
+    try:
+        starts_at = _instant(asked.text("starts_at").strip(), visit.location.zone)
+        with premises().database.transaction() as db:
+            catalog = premises().catalogs.current(db, now.date(), hold_still=True)
+            moved = operations.reschedule(
+                db, _diary(catalog), visit, starts_at, practitioner=practitioner, now=now
+            )  # fmt: skip
+    except TooLate:
+        return _refused(visit, 409, LATE)
+    except NotOffered as refusal:
+        return _refused(visit, 422, str(refusal), field=refusal.field)
+    except SlotTaken:
+        wish = Wish(visit.service.slug, starts_at, practitioner or visit.practitioner.slug, visit.location.slug)
+        return _refused(visit, 409, TAKEN, field="starts_at", taken=wish)
+    if representations.wants_json(request):
+        return _as_json(moved)
+    return redirect(url_for("appointments.show", token=moved.token, moved="yes"), 303)
+
+
+@appointments.get("/calendar.ics")
+def calendar(token: str) -> Response:
+    """The appointment as a file for calendars; it says when and where, and nothing about health."""
+    visit, clinic = _visit(token), premises().clinic
+    file = calendar_file.Visit(
+        uid=f"{visit.row.reference}@{premises().base_url.partition('://')[2].partition('/')[0]}",
+        sequence=visit.row.sequence,
+        cancelled=visit.row.status == AppointmentStatus.CANCELLED,
+        starts_at=visit.row.starts_at,
+        ends_at=visit.row.ends_at,
+        timezone=visit.row.timezone,
+        title=f"Appointment, {clinic.name.split()[0]}",
+        place=f"{clinic.name}, {visit.location.address}",
+        clinic_email=clinic.email,
+        stamped_at=visit.row.updated_at,
+    )
+    response = Response(calendar_file.write(file), content_type=file.media_type)
+    response.headers["Content-Disposition"] = "attachment; filename=appointment.ics"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _visit(token: str) -> Visit:
+    now = utc_now()
+    with premises().database.reading() as db:
+        catalog = premises().catalogs.current(db, now.date())
+        return operations.by_token(db, catalog, token, now)
+
+
+def _diary(catalog: Catalog) -> Diary:
+    return Diary(catalog, premises().keyring, premises().clinic.reference_prefix)
+
+
+def _posted() -> Any:
+    return sort(read_body(request.get_data(cache=False), request.mimetype, dict(request.mimetype_params)))
+
+
+def _instant(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        return clock.read_instant(text, zone)
+    except NoInstant as refusal:
+        raise NotOffered("starts_at", str(refusal) if text else "Please choose a time.") from refusal
+
+
+def _as_json(visit: Visit) -> Response:
+    response = jsonify(status=visit.row.status, appointment=visits.of(visit))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _refused(visit: Visit, status: int, detail: str, *, field: str = "", taken: Wish | None = None) -> Response:
+    found = reception.alternatives(premises(), taken, utc_now()) if taken else ()
+    if representations.wants_json(request):
+        errors = {field: [detail]} if field else {}
+        return representations.problem(
+            status, detail, errors, alternatives=visits.slots(found) if taken else None
+        )  # fmt: skip
+    return _page(visit, status, problem=detail, alternatives=times.once_each(found))
+
+
+def _page(visit: Visit, status: int = 200, **context: Any) -> Response:
+    now, row = utc_now(), visit.row
+    ahead = AppointmentStatus(row.status).is_ahead
+    can_change = ahead and offers.can_still_change(visit.service, row.starts_at, now, visit.location.zone)
+    body = render_template(
+        "public/appointment.html",
+        clinic=premises().clinic,
+        visit=visit,
+        when=times.long_time(row.starts_at.astimezone(ZoneInfo(row.timezone))),
+        cancelled=row.status == AppointmentStatus.CANCELLED,
+        over=row.ends_at <= now,
+        can_change=can_change,
+        times=_other_times(visit) if can_change else None,
+        moved=request.args.get("moved") == "yes",
+        csp_nonce=headers.nonce(),
+        **({"problem": "", "alternatives": ()} | context),
+    )
+    response = Response(body, status, mimetype="text/html")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _other_times(visit: Visit) -> times.Times | None:
+    first = None
+    with suppress(ValueError):
+        first = date.fromisoformat(request.args.get("from", ""))
+    question = Question(visit.service.slug, visit.practitioner.slug, visit.location.slug, first, times.DAYS_SHOWN)
+    try:
+        return times.week(current(), question)
+    except NotOffered:  # the service is no longer given like this: the desk can still move it
+        return None

@@ -1,0 +1,83 @@
+"""Holds for programs and for the page's script: a slot is kept for ten minutes while somebody types."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, jsonify, request
+
+from booking import reception
+from booking.domain import clock
+from booking.domain.catalog import Catalog
+from booking.domain.clock import NoInstant
+from booking.domain.errors import NotOffered, SlotTaken, TooManyHolds
+from booking.domain.fields import Fields, sort
+from booking.domain.offers import Wish
+from booking.domain.submission import yes_or_no
+from booking.operations import holds
+from booking.operations.holds import Held
+from booking.web import representations, visits
+from booking.web.intake import client_digest, utc_now
+from booking.web.pace import Pace
+from booking.web.parsing import read_body
+from booking.web.premises import premises
+
+# Of one process; the seats of a visitor, which the database counts, are the bound that matters.
+MOST_A_MINUTE = 20
+pace = Pace(MOST_A_MINUTE)
+
+hold_routes = Blueprint("holds", __name__, url_prefix="/api/v1")
+
+
+@hold_routes.post("/holds")
+def place() -> tuple[Response, int]:
+    """Hold a slot (`service`, `starts_at`, perhaps `practitioner` and `location`), or extend one by its `hold`."""
+    visitor = client_digest(request)
+    if not pace.allows(visitor):
+        raise TooManyHolds
+    pairs = read_body(request.get_data(cache=False), request.mimetype, dict(request.mimetype_params))
+    asked = sort(pairs)
+    now = utc_now()
+    if token := asked.text("hold"):
+        with premises().database.transaction() as db:
+            return jsonify(_shown(holds.extend(db, token, now))), 200
+    try:
+        with premises().database.transaction() as db:
+            catalog = premises().catalogs.current(db, now.date(), hold_still=True)
+            wish = _wish(catalog, asked)
+            held, practitioner, location = holds.place(db, catalog, wish, visitor=visitor, now=now)
+    except SlotTaken:
+        detail = "Somebody has just taken this time. These are the nearest ones that are free."
+        nearest = reception.alternatives(premises(), wish, now)
+        return representations.problem(409, detail, {"starts_at": [detail]}, alternatives=visits.slots(nearest)), 409
+    shown = _shown(held) | {"practitioner": practitioner.slug, "location": location.slug}
+    return jsonify(shown | {"starts_at": held.starts_at.astimezone(location.zone).isoformat()}), 201
+
+
+@hold_routes.delete("/holds/<token>")
+def release(token: str) -> tuple[str, int]:
+    """Give a hold back; of one that is not there, or no more, the same is said."""
+    with premises().database.transaction() as db:
+        if held := holds.find(db, token, utc_now()):
+            holds.release(db, held)
+    return "", 204
+
+
+def _wish(catalog: Catalog, asked: Fields) -> Wish:
+    words = {name: asked.text(name).strip() for name in ("service", "practitioner", "location", "starts_at")}
+    where = catalog.location(words["location"])
+    try:
+        starts_at = clock.read_instant(
+            words["starts_at"], where.zone if where else ZoneInfo(premises().clinic.timezone)
+        )
+    except NoInstant as refusal:
+        raise NotOffered("starts_at", str(refusal)) from refusal
+    new_patient = yes_or_no(asked.text("new_patient"))
+    return Wish(words["service"], starts_at, words["practitioner"], words["location"], new_patient)
+
+
+def _shown(held: Held) -> dict[str, Any]:
+    return {
+        "hold": held.token,
+        "expires_at": held.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "can_be_extended": not held.extended,
+    }

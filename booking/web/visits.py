@@ -1,0 +1,54 @@
+"""How slots and visits look from outside: clinic time with its offset, slugs, and the visitor's own links."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from booking.domain.slots import Slot
+from booking.operations.appointments import Visit
+from booking.operations.enquiries import facts
+from booking.web.premises import premises
+
+SPOKEN = "%A, %B {day}, %Y at {hour}:%M %p"
+
+
+def slot(found: Slot) -> dict[str, str]:
+    """A slot, in the clinic's own time."""
+    zone = found.location.zone
+    return {
+        "starts_at": datetime.fromtimestamp(found.starts, zone).isoformat(),
+        "ends_at": datetime.fromtimestamp(found.ends, zone).isoformat(),
+        "practitioner": found.practitioner.slug,
+        "location": found.location.slug,
+    }
+
+
+def slots(found: Iterable[Slot]) -> list[dict[str, str]]:
+    """Several of them."""
+    return [slot(each) for each in found]
+
+
+def booked(known: dict[str, Any]) -> dict[str, str]:
+    """A visit, from the facts of it that an answer is made of; its links are made anew from the keys."""
+    zone, url = ZoneInfo(known["timezone"]), manage_url(token_of(known))
+    shown = {name: known[name] for name in ("reference", "timezone", "service", "practitioner", "location")}
+    times = {
+        name: datetime.fromisoformat(known[name]).astimezone(zone).isoformat() for name in ("starts_at", "ends_at")
+    }
+    return shown | times | {"manage_url": url, "calendar_url": f"{url}/calendar.ics"}
+
+
+def of(visit: Visit) -> dict[str, str]:
+    """A visit as its owner sees it."""
+    return booked(facts(visit)) | {"status": visit.row.status}
+
+
+def token_of(known: dict[str, Any]) -> str:
+    """The token of the manage link that belongs to an answer."""
+    return premises().keyring.token("appointment", str(known["id"]), str(known["generation"]))
+
+
+def manage_url(token: str) -> str:
+    """The visitor's own page of a visit."""
+    return f"{premises().base_url}/appointments/{token}"
