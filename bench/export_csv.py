@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Boolean, Column, DateTime, MetaData, Table, Text, insert, select, text
+from sqlalchemy import Boolean, Column, DateTime, MetaData, Table, Text, insert, literal, select, text
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -38,7 +38,7 @@ from tests.postgres import PostgresMissing, any_server
 KEYRING = Keyring([(1, bytes(range(32)))], "a secret of the benchmark, of no use anywhere")
 ZONE, REGION = ZoneInfo("America/New_York"), "US"
 WORDS = ("appointment", "knee", "summer", "hurts", "thank", "you", "ask", "about", "walking", "stairs", "since", "my")
-BATCH = 5000
+BATCH = 10_000
 WAYS = ("bare", "raw", "spreadsheet", "jsonl")
 
 
@@ -145,31 +145,27 @@ def filled(engine: str, rows: int) -> Iterator[str]:
 
 
 def fill(url: str, rows: int) -> None:
-    """Write the leads."""
+    """Write the leads: some thousand different ones, again and again, each with its own reference, times and seal."""
     schema.upgrade(url)
     engine, chance = open_engine(url, hurried=False), random.Random(7)
     plain_leads.metadata.create_all(engine)
+    different = [_lead(number, chance) for number in range(min(rows, BATCH))]
+    kept = [_kept(lead) for lead in different]
     for start in range(0, rows, BATCH):
-        leads = [_lead(number, chance) for number in range(start, min(start + BATCH, rows))]
+        own = [_own(number, chance) for number in range(start, min(start + BATCH, rows))]
         with engine.begin() as connection:
-            connection.execute(insert(plain_leads), leads)
-            sealed = [_sealed(lead) for lead in leads]
-            connection.execute(insert(Lead), sealed)
-            given = [{"lead_id": row["id"], "given_at": row["received_at"], **_CONSENT} for row in sealed]
-            connection.execute(insert(Consent), given)
-    with engine.connect() as connection:
+            connection.execute(insert(plain_leads), [lead | mine for lead, mine in zip(different, own, strict=False)])
+            connection.execute(insert(Lead), [_sealed(lead, mine) for lead, mine in zip(kept, own, strict=False)])
+    with engine.begin() as connection:
+        given = [Lead.id, literal("reply"), Lead.received_at, literal("1"), literal("Yes."), literal(""), literal("")]
+        connection.execute(insert(Consent).from_select(list(Consent.__table__.c), select(*given)))
         connection.execute(text("analyze"))
-        connection.commit()
     engine.dispose()
 
 
 def _lead(number: int, chance: random.Random) -> dict[str, Any]:
-    at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=number, microseconds=chance.randrange(10**6))
     lead = dict.fromkeys(tabular.COLUMNS, "") | dict.fromkeys(tabular.FLAGS, False)
     return lead | {
-        "reference": f"SV-{number:08}",
-        "received_at": at,
-        "updated_at": at,
         "status": "new",
         "held_reasons": "[]",
         "name": f"{chance.choice(WORDS)} {chance.choice(WORDS)}",
@@ -191,20 +187,25 @@ def _lead(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-_CONSENT = {"purpose": "reply", "version": "1", "wording": "Yes.", "wording_sha256": "", "page_url": ""}
+def _own(number: int, chance: random.Random) -> dict[str, Any]:
+    at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=number, microseconds=chance.randrange(10**6))
+    return {"reference": f"SV-{number:08}", "received_at": at, "updated_at": at}
 
 
-def _sealed(lead: dict[str, Any]) -> dict[str, Any]:
-    row = {name: value for name, value in lead.items() if hasattr(Lead, name)}
+def _kept(lead: dict[str, Any]) -> dict[str, Any]:
+    """The lead as our table has it, but for its seal: `content` is still to be read."""
     private = {name: lead[name] for name in ("message", "preferred_times")} | {"extras": json.loads(lead["extras"])}
-    lead_id = new_id(lead["received_at"])
-    return row | {
-        "id": lead_id,
-        "content": KEYRING.seal(json.dumps(private), CONTENT, lead_id),
+    return {name: value for name, value in lead.items() if hasattr(Lead, name)} | {
+        "content": json.dumps(private),
         "attribution": {name: lead[name] for name in ("utm_source", "utm_medium", "gclid")},
         "held_reasons": [],
         "signals": {},
     }
+
+
+def _sealed(kept: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    lead_id = new_id(own["received_at"])
+    return kept | own | {"id": lead_id, "content": KEYRING.seal(kept["content"], CONTENT, lead_id)}
 
 
 def _status(name: str) -> int:

@@ -2,25 +2,29 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
-import pytest
 
 from tests.service import Serving
 
 MEGABYTE = 1_000_000
 POSTS, VISITORS = 400, 8
-MOST = {"sqlite": 150 * MEGABYTE, "postgresql": 350 * MEGABYTE}
-STARTING = """
-import time
-before = time.process_time()
-import booking.app
-print(time.process_time() - before)
-"""
+MOST, MOST_GROWTH = 120 * MEGABYTE, 20 * MEGABYTE  # measured: 92 and 6
+
+# The aim is one second of the processor, of which the libraries alone take three quarters. Machines differ and are busy,
+# so what is ours is held against what is theirs. Measured: 1.3 times theirs; it was 1.5 while all loaded Alembic, too.
+LIBRARIES = (
+    "click, cryptography.hazmat.primitives.ciphers.aead, email_validator, flask_wtf, phonenumbers, psycopg,"
+    " sqlalchemy.dialects.postgresql, sqlalchemy.orm, structlog, waitress"
+)
+MOST_TIMES = 1.5
+ROUNDS = 3
+IMPORTING = "import time; before = time.process_time(); import {}; print(time.process_time() - before)"
 
 
 def post_some(port: int, visitor: int) -> int:
@@ -48,7 +52,7 @@ def memory(server: Serving) -> int:
 
 
 def test_after_hundreds_of_posts_the_service_is_still_small(
-    serving: Callable[..., Serving], request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    serving: Callable[..., Serving], record_property: Callable[[str, object], None]
 ) -> None:
     server = serving()
     at_first = memory(server)
@@ -57,12 +61,26 @@ def test_after_hundreds_of_posts_the_service_is_still_small(
     after = memory(server)
     record_property("megabytes", [at_first / MEGABYTE, after / MEGABYTE])
     assert thanked == POSTS
-    engine = server.environ["BOOKING_DATABASE_URL"].partition("+")[0].partition(":")[0]
-    assert after < MOST[engine]
+    assert after < MOST
+    assert after - at_first < MOST_GROWTH
 
 
-def test_starting_takes_little_of_the_processor(record_property: Callable[[str, object], None]) -> None:
-    # The aim is one second; other people's machines are busy, and even processor time then grows.
-    seconds = float(subprocess.check_output([sys.executable, "-c", STARTING], timeout=60))
-    record_property("seconds", seconds)
-    assert seconds < 4
+def seconds(modules: str) -> float:
+    """What importing takes of the processor, in a process of its own that finds everything compiled."""
+    environ = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return float(subprocess.check_output([sys.executable, "-c", IMPORTING.format(modules)], env=environ, timeout=60))
+
+
+def test_starting_takes_little_more_than_the_libraries_it_stands_on(
+    record_property: Callable[[str, object], None],
+) -> None:
+    seconds("booking.app")  # compiles what was changed
+    rounds = [(seconds(LIBRARIES), seconds("booking.app")) for _ in range(ROUNDS)]
+    libraries, service = (min(times) for times in zip(*rounds, strict=True))
+    record_property("seconds", [libraries, service])
+    assert service < MOST_TIMES * libraries
+
+
+def test_starting_does_not_load_what_migrations_alone_need() -> None:
+    code = "import sys, booking.app; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

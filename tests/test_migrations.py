@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from booking.database import Base, Database, open_engine, schema
+from booking.database import Base, Database, open_engine, revision, schema
 from booking.models import Lead
 from tests.postgres import PostgresServer
 
@@ -87,14 +87,14 @@ def test_the_named_constraints_of_the_lead_are_there(database: Database) -> None
 
 def test_the_database_knows_that_it_stands_at_the_newest(database: Database) -> None:
     with database.reading() as db:
-        assert schema.is_at_head(db)
+        assert revision.is_at_head(db)
 
 
 def test_a_database_without_tables_does_not_stand_at_the_newest(empty_url: str) -> None:
     database = Database(empty_url)
     try:
         with database.reading() as db:
-            assert not schema.is_at_head(db)
+            assert not revision.is_at_head(db)
     finally:
         database.close()
 

@@ -13,7 +13,7 @@ from flask import Flask
 from booking.clinic import ClinicFileWrong
 from booking.config import Settings, SettingsWrong
 from booking.database import DatabaseAway
-from booking.database.schema import RevisionUnknown
+from booking.database.revision import RevisionUnknown
 from booking.keyring import Unreadable
 from booking.runtime import Runtime
 

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from booking.cli import options
 from booking.cli.doorway import Doorway, Exit, fail, now, pass_doorway, progress, say
 from booking.domain import tabular
 from booking.domain.errors import CannotRead, ColumnUnknown
-from booking.domain.status import LeadStatus
 from booking.operations import audit, exports, imports, tokens
 from booking.operations.exports import Filters
 from booking.operations.imports import Outcome
@@ -28,20 +28,15 @@ LARGEST_NUMBER = 2**63 - 1  # that a database holds
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; by default standard output.")
 @click.option("--profile", type=click.Choice(tabular.PROFILES), default="spreadsheet", show_default=True)
 @click.option("--columns", default="", help="Names with commas between them; by default all.")
-@click.option("--status", multiple=True, type=click.Choice([status.value for status in LeadStatus]))
-@click.option("--service", default="")
-@click.option("--from", "from_on", type=click.DateTime(["%Y-%m-%d"]), help="First day, in the clinic's time.")
-@click.option("--to", "to_on", type=click.DateTime(["%Y-%m-%d"]), help="Last day, in the clinic's time.")
-@click.option("--held/--not-held", default=None, help="Only held leads, or only the others.")
-@click.option("--incomplete", is_flag=True, help="The attempts that could not be answered, too.")
+@options.filters
 @pass_doorway
-def export(doorway: Doorway, /, output: Path | None, profile: str, columns: str, **chosen: object) -> None:
+def export(doorway: Doorway, /, output: Path | None, profile: str, columns: str, **chosen: Any) -> None:
     """Write the leads as CSV or JSON lines: the same bytes as /staff/leads.csv gives."""
     try:
         names = tabular.choose(columns)
     except ColumnUnknown as unknown:
         fail(str(unknown), Exit.MISUSED)
-    filters = _filters(**chosen)
+    filters = Filters(**chosen)
     chosen_columns = list(names) if names != tabular.COLUMNS else "all"
     wish: dict[str, object] = {"filters": filters.as_json(), "columns": chosen_columns, "profile": profile}
     with doorway.premises() as premises, _on_record(premises, wish) as facts:
@@ -80,7 +75,7 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--name", required=True, help="Who will use it.")
+@click.option("--name", required=True, type=options.Checked("name", options.name), help="Who will use it.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(tokens.SCOPES))
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650), help="How long it lives.")
 @pass_doorway
@@ -116,12 +111,6 @@ def revoke_token(doorway: Doorway, number: int) -> None:
     if not ended:
         fail(f"There is no live token {number}.", Exit.MISUSED)
     say(f"Token {number} is revoked.")
-
-
-def _filters(**chosen: object) -> Filters:
-    days = {name: chosen.pop(name) for name in ("from_on", "to_on")}
-    dates = {name: day.date() for name, day in days.items() if hasattr(day, "date")}
-    return Filters(**chosen, **dates)  # type: ignore[arg-type]  # click has checked and converted each option
 
 
 @contextmanager

@@ -4,14 +4,17 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import click
 
 from booking import clinic, reception, server
+from booking.cli import checkup
+from booking.cli.catalog import list_misfits, seed_catalogue
 from booking.cli.doorway import Doorway, Exit, fail, in_plain_words, now, pass_doorway, progress, say
 from booking.config import Settings
-from booking.database import schema, sqlite
-from booking.operations import audit, keys
+from booking.database import revision
+from booking.operations import keys
 from booking.runtime import Runtime
 from booking.worker import Worker
 
@@ -22,7 +25,6 @@ SERVER_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
     ("Cache-Control", "no-store"),
 )
-SQLITE_WITHOUT_RESET_BUG = (3, 51, 3)
 
 
 @click.command()
@@ -32,12 +34,10 @@ def serve(doorway: Doorway, prepare: bool) -> None:
     """Serve the form, with the worker beside it, until SIGTERM or Ctrl-C."""
     settings = doorway.settings()
     with in_plain_words():
-        if prepare:
-            schema.upgrade(settings.database_url)
         app = doorway.create_app(settings)
-    premises: Runtime = app.extensions["booking"]
-    if prepare:
-        _say_clinic(settings, premises)
+        premises: Runtime = app.extensions["booking"]
+        if prepare:
+            _prepare(settings, premises)
     worker = Worker(premises, now)
     worker.start()
     host, port = settings.bind
@@ -67,25 +67,16 @@ def work(doorway: Doorway) -> None:
 
 
 @click.command()
-@click.option("--to", "revision", default="head", show_default=True, help="A revision, `head` or `base`.")
-@pass_doorway
-def migrate(doorway: Doorway, revision: str) -> None:
-    """Bring the database to the newest schema, or back to an older one."""
-    url = doorway.settings().database_url
-    with in_plain_words():
-        if revision == "head":
-            schema.upgrade(url)
-        else:
-            schema.move(url, revision)
-    say(f"The schema stands at {schema.head() if revision == 'head' else revision}.")
-
-
-@click.command()
 @pass_doorway
 def seed(doorway: Doorway) -> None:
-    """Check the clinic's file, whose name, services, texts and colours the page shows."""
+    """Load the clinic's own file: what can be booked goes into the database, as often as one likes."""
+    settings = doorway.settings()
     with doorway.premises() as premises:
-        _say_clinic(doorway.settings(), premises)
+        loaded = seed_catalogue(premises, settings, now())
+        list_misfits(premises, loaded)
+        _say_clinic(settings, premises)
+    if loaded.misfits:
+        sys.exit(Exit.FOUND_SOMETHING)
 
 
 @click.command()
@@ -94,7 +85,7 @@ def doctor(doorway: Doorway) -> None:
     """Check everything that can be checked, and say what is wrong."""
     settings = doorway.settings()
     with doorway.premises() as premises:
-        complaints = _complaints(settings, premises)
+        complaints = list(checkup.complaints(settings, premises, now()))
     for complaint in complaints:
         click.echo(complaint)
     if complaints:
@@ -146,6 +137,17 @@ def rotate_keys(doorway: Doorway) -> None:
     click.echo(f"{changed} sealed anew")
 
 
+def _prepare(settings: Settings, premises: Runtime) -> None:
+    with premises.database.reading() as db:
+        migrated = revision.is_at_head(db)
+    if not migrated:
+        context = click.get_current_context()
+        commands = cast(click.Group, context.find_root().command)
+        context.invoke(cast(click.Command, commands.get_command(context, "migrate")))
+    seed_catalogue(premises, settings, now())
+    _say_clinic(settings, premises)
+
+
 def _say_where(host: str, port: int) -> None:
     say(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}")
 
@@ -156,28 +158,9 @@ def _say_clinic(settings: Settings, premises: Runtime) -> None:
 
 
 def _resealed(premises: Runtime) -> Iterator[int]:
-    after: int | None = 0
-    while after is not None:
-        with premises.database.transaction() as db:
-            after, changed = keys.reseal(db, premises.keyring, after=after)
-        yield changed
-
-
-def _complaints(settings: Settings, premises: Runtime) -> list[str]:
-    complaints = []
-    with premises.database.reading() as db:
-        if not schema.is_at_head(db):
-            complaints.append("The schema is behind: run `booking migrate`.")
-        else:
-            complaints += [f"A lead cannot be read: {fault}." for fault in keys.faults(db, premises.keyring)]
-            if (broken := audit.verify(db)) is not None:
-                complaints.append(f"The audit chain is broken at entry {broken}.")
-    if depth := premises.spool.depth():
-        complaints.append(f"{depth} leads wait in the spool.")
-    if bad := premises.spool.set_aside_count():
-        complaints.append(f"{bad} unreadable files were set aside in {premises.spool.aside}.")
-    if premises.database.dialect == "sqlite" and sqlite.driver().sqlite_version_info < SQLITE_WITHOUT_RESET_BUG:
-        complaints.append(f"SQLite {sqlite.driver().sqlite_version} has the WAL-reset bug (fixed in 3.51.3).")
-    if settings.production and not settings.allowed_origins:
-        complaints.append("BOOKING_ALLOWED_ORIGINS is empty: posts from the web site are flagged.")
-    return complaints
+    for place in keys.SEALED:
+        after: int | None = 0
+        while after is not None:
+            with premises.database.transaction() as db:
+                after, changed = keys.reseal(db, premises.keyring, after=after, place=place)
+            yield changed

@@ -14,6 +14,7 @@ from booking.clinic.parts import (
     Practitioner,
     Resource,
     Service,
+    Sign,
     Texts,
     WorkingHours,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Practitioner",
     "Resource",
     "Service",
+    "Sign",
     "Texts",
     "WorkingHours",
     "load",

@@ -12,6 +12,7 @@ from booking.clinic.table import SLUG, SLUG_WANTED, Table, near
 BOOKABLE = ("online", "call", "hidden")
 AUDIENCES = ("anyone", "new", "returning")
 A_DAY, A_MONTH = 24 * 60, 30 * 24 * 60
+LIKE_A_ZONE = 0.85  # most of them begin alike
 REGION = "[A-Z]{2}(-[A-Z0-9]{1,3})?"
 
 Part = TypeVar("Part", Location, Service, Practitioner, Resource)
@@ -45,7 +46,7 @@ def timezone(table: Table) -> str:
     try:
         ZoneInfo(name or "UTC")
     except (ValueError, OSError, LookupError):
-        meant = near(name, available_timezones())
+        meant = near(name, available_timezones(), LIKE_A_ZONE)
         table.note("timezone", f"is not the name of a time zone, such as America/New_York{meant}")
     return name
 
@@ -111,7 +112,7 @@ def _service(table: Table, rooms: Known) -> Service:
         step_minutes=table.integer("step_minutes", 5, 240, default=15),
         notice_minutes=table.integer("notice_minutes", 0, A_MONTH, default=120),
         horizon_days=table.integer("horizon_days", 1, 730, default=60),
-        cutoff_minutes=table.integer("cutoff_minutes", 0, A_MONTH, default=A_DAY),
+        cutoff_minutes=table.integer("cutoff_minutes", 0, A_MONTH, default=60),
         daily_cap=table.integer("daily_cap", 1, 500) if table.has("daily_cap") else None,
         audience=table.word("audience", AUDIENCES, default="anyone"),
         needs=tuple(_needed(table, rooms)),

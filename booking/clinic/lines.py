@@ -62,8 +62,13 @@ class _Walk:
         place = self._inside_lists(self._key("]"), is_list)
         while self._peek() == "]":
             self._next()
-        self._lines.setdefault(place, line)
+        self._stands(place, line)
         return place
+
+    def _stands(self, place: Place, line: int) -> None:
+        # What has no line of its own, as `one` in [one.two], stands where it is first named.
+        for end in range(1, len(place) + 1):
+            self._lines.setdefault(place[:end], line)
 
     def _inside_lists(self, keys: Place, is_list: bool) -> Place:
         """The place of a header, which names a list without saying which of its entries is meant: the newest."""
@@ -80,7 +85,7 @@ class _Walk:
         line = self._line()
         place = table + self._key("=")
         self._next()
-        self._lines.setdefault(place, line)
+        self._stands(place, line)
         self._value(place)
 
     def _key(self, end: str) -> Place:

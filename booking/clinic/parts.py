@@ -134,6 +134,15 @@ class Catalog:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """Something a visitor may say applies to them that should not wait; `level` is "urgent" or "emergency"."""
+
+    slug: str
+    text: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """The page's own words, apart from the sentences that never change."""
 
@@ -149,6 +158,9 @@ class Texts:
     away: str
     unsure: str
     check_email: str
+    signs_intro: str
+    urgent_advice: str
+    emergency_advice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +201,7 @@ class Clinic:
     reference_prefix: str
     hours: tuple[Hours, ...]
     catalog: Catalog
+    signs: tuple[Sign, ...]
     texts: Texts
     consents: Mapping[str, Consent]
     light: Palette

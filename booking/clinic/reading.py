@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from booking.clinic import catalog
 from booking.clinic.colours import COLOUR, READABLE, contrast
-from booking.clinic.parts import Address, Clinic, Consent, Hours, Palette, Texts
+from booking.clinic.parts import Address, Clinic, Consent, Hours, Palette, Sign, Texts
 from booking.clinic.table import Problems, Table
 
 DEFAULT_PATH = Path(__file__).with_name("clinic.toml")
@@ -46,7 +46,6 @@ def load(path: Path = DEFAULT_PATH, *, check_holidays: bool = False) -> Clinic:
 def _clinic(file: Table, check_holidays: bool) -> Clinic:
     phone = file.text("phone")
     texts, consents, brand = (file.table(key) for key in ("texts", "consents", "brand"))
-    # A further part of the file (such as [[signs]]) is read here, and is one more field of Clinic.
     return Clinic(
         name=file.text("name"),
         tagline=file.text("tagline"),
@@ -59,6 +58,7 @@ def _clinic(file: Table, check_holidays: bool) -> Clinic:
         reference_prefix=file.text("reference_prefix", "[A-Z]{2,4}", "two to four capital letters"),
         hours=tuple(Hours(**line.texts(Hours)) for line in file.tables("hours")),
         catalog=catalog.read(file, check_holidays=check_holidays),
+        signs=_signs(file),
         texts=Texts(next_steps=texts.lines("next_steps"), **texts.texts(Texts, but="next_steps")),
         consents=MappingProxyType({name: _consent(consents.table(name)) for name in PURPOSES}),
         light=_palette(brand.table("light")),
@@ -72,6 +72,16 @@ def _phone_e164(file: Table, phone: str) -> str:
     if number and phone and not (shown and number.endswith(shown)):
         file.note("phone_e164", "is another number than phone: the page would show one and dial the other")
     return number
+
+
+def _signs(file: Table) -> tuple[Sign, ...]:
+    signs: dict[str, Sign] = {}
+    for table in file.tables("signs", optional=True):
+        sign = Sign(table.slug("slug"), table.text("text"), table.word("level", ("urgent", "emergency")))
+        if sign.slug and sign.slug in signs:
+            table.note("slug", f"{sign.slug} is there twice")
+        signs.setdefault(sign.slug, sign)
+    return tuple(signs.values())
 
 
 def _consent(table: Table) -> Consent:

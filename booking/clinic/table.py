@@ -155,9 +155,9 @@ class Table:
         return Table({}, (), None)
 
 
-def near(word: str, words: Iterable[str]) -> str:
+def near(word: str, words: Iterable[str], likeness: float = 0.6) -> str:
     """What may have been meant, to be said after what is wrong."""
-    found = difflib.get_close_matches(word, list(words), n=1)
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=likeness)
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -161,6 +161,15 @@ class Catalog:
         """The services that the public may see."""
         return tuple(service for service in self.services if service.bookable != Bookable.HIDDEN)
 
+    @cached_property
+    def weekly_hours(self) -> dict[tuple[int, int], list[list[WorkingHours]]]:
+        """The weekly openings by practitioner id and location id, and then by weekday."""
+        found: dict[tuple[int, int], list[list[WorkingHours]]] = {}
+        for each in self.working_hours:
+            week = found.setdefault((each.practitioner_id, each.location_id), [[] for _ in range(7)])
+            week[each.weekday].append(each)
+        return found
+
     def who_offers(self, service: Service, location: Location) -> tuple[Practitioner, ...]:
         """The practitioners who give a service at a location, in the order in which they are tried."""
         return tuple(each for each in self.practitioners if (service.id, location.id) in each.offers)

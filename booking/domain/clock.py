@@ -5,11 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-MINUTES_OF_A_DAY = 1440
 # RFC 3339; a space for the T, and small letters, are allowed there too.
-INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}\d*)?)?([Zz]|[+-]\d{2}:\d{2})?")
+INSTANT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?", re.ASCII
+)
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 ONE_DAY = timedelta(days=1)
+# Between these, every time of a day is an instant in every zone.
+FIRST_DAY, LAST_DAY = date.min + ONE_DAY, date.max - ONE_DAY
 
 
 class NoInstant(ValueError):
@@ -21,35 +24,49 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime:
     if not INSTANT.fullmatch(text):
         raise NoInstant("This is not a time such as 2026-12-01T10:00:00-05:00.")
     try:
-        found = datetime.fromisoformat(_trimmed(text))
-    except ValueError:
+        found = datetime.fromisoformat(text.upper())
+        if found.tzinfo is not None:
+            found.astimezone(zone)  # what cannot be shown on our clock is refused here, not where it is shown
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise NoInstant("There is no such day or time.") from None
-    if found.tzinfo is None:
-        raise NoInstant(_why_a_zone_is_needed(found, zone))
-    try:
-        return found.astimezone(UTC)
-    except OverflowError:
-        raise NoInstant("There is no such day or time.") from None
+    raise NoInstant(_why_a_zone_is_needed(found, zone))
 
 
-@lru_cache(8192)
-def span_of(on: date, opens: int, closes: int, zone: ZoneInfo) -> tuple[int, int]:
-    """From when until when (UNIX seconds) two wall times of a day last; the same for all who keep these hours."""
-    return instant_of(on, opens, zone), instant_of(on, closes, zone)
+def days(first: date, last: date, zone: ZoneInfo) -> dict[date, int | None]:
+    """Each day from the first to the last with the instant at which it begins, or None if its clock jumps.
+
+    From there on its wall times are plain sums: so a zone is asked once a day, whoever keeps whatever hours.
+    """
+    found: dict[date, int | None] = {}
+    wall = datetime(first.year, first.month, first.day)  # noqa: DTZ001 - what a wall shows has no zone
+    offset = _offset(wall, zone)
+    for ordinal in range(first.toordinal(), last.toordinal() + 1):
+        on, before = wall.date(), offset
+        wall += ONE_DAY
+        offset = _offset(wall, zone)
+        # Of a midnight that the clock skips, the reading before the jump counts: the jump belongs to the next day.
+        # (Only Toronto, in 1919, ever jumped over a midnight from before it.)
+        found[on] = (ordinal - EPOCH_ORDINAL) * 86400 - offset if offset == before else None
+    return found
 
 
+@lru_cache(4096)
 def instant_of(on: date, minutes: int, zone: ZoneInfo) -> int:
     """The first instant (UNIX seconds) of a day whose wall clock shows `minutes` after midnight, or more.
 
     A time the clock skips is the end of the gap; of a time it shows twice the first is meant.
     """
-    midnight = _even_midnight(on, zone)
-    return _instant_of_uneven_day(on, minutes, zone) if midnight is None else midnight + 60 * minutes
+    naive = datetime(on.year, on.month, on.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - no zone, as above
+    wall = (on.toordinal() - EPOCH_ORDINAL) * 86400 + 60 * minutes
+    first, second = wall - _offset(naive, zone), wall - _offset(naive.replace(fold=1), zone)
+    # In a gap the two readings change places: the clock jumps somewhere between them.
+    return first if first <= second else _jump(second, first, zone)
 
 
 def wall_of(instant: datetime, zone: ZoneInfo) -> str:
     """What the wall clock of `zone` shows at an instant: `2026-12-01T10:00`."""
-    return instant.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+    return _shown(instant.astimezone(zone))
 
 
 def instant_at(wall: str, zone: ZoneInfo, near: datetime) -> datetime:
@@ -58,7 +75,7 @@ def instant_at(wall: str, zone: ZoneInfo, near: datetime) -> datetime:
     A time that the clock skips is the end of the gap.
     """
     naive = datetime.fromisoformat(wall)
-    found = {naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    found = [naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
     true = [instant for instant in found if wall_of(instant, zone) == wall]
     if true:
         return min(true, key=lambda instant: abs(instant - near))
@@ -68,7 +85,7 @@ def instant_at(wall: str, zone: ZoneInfo, near: datetime) -> datetime:
 
 def wall_minus(wall: datetime, minutes: int) -> str:
     """A wall time some minutes of the wall clock earlier, as `wall_of` writes it."""
-    return (wall - timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M")
+    return _shown(wall - timedelta(minutes=minutes))
 
 
 def day_of(instant: datetime, zone: ZoneInfo) -> date:
@@ -76,58 +93,44 @@ def day_of(instant: datetime, zone: ZoneInfo) -> date:
     return instant.astimezone(zone).date()
 
 
+def day_after(on: date, days: int) -> date:
+    """The day some days later; at the ends of the calendar, the nearest one that every zone has."""
+    ordinal = min(max(on.toordinal() + days, FIRST_DAY.toordinal()), LAST_DAY.toordinal())
+    return date.fromordinal(ordinal)
+
+
 def midnight(on: date, zone: ZoneInfo) -> int:
     """When a day begins (UNIX seconds), also where its clock skips midnight."""
     return instant_of(on, 0, zone)
 
 
-def _trimmed(text: str) -> str:
-    text = text.upper().replace(" ", "T")
-    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+def _shown(wall: datetime) -> str:
+    return wall.replace(tzinfo=None).isoformat(timespec="minutes")
 
 
 def _why_a_zone_is_needed(naive: datetime, zone: ZoneInfo) -> str:
-    offsets = {_offset(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)}
-    shown = f"{naive:%H:%M} on {naive:%Y-%m-%d}"
+    offsets = {_offset(naive.replace(fold=fold), zone) for fold in (0, 1)}
     if len(offsets) == 1:
         return "The time must say its offset from UTC, as in 2026-12-01T10:00:00-05:00."
+    shown = f"{naive:%H:%M} on {naive.date()}"
     skipped = instant_of(naive.date(), naive.hour * 60 + naive.minute, zone)
-    if wall_of(datetime.fromtimestamp(skipped, UTC), zone) != f"{naive:%Y-%m-%dT%H:%M}":
+    if wall_of(datetime.fromtimestamp(skipped, UTC), zone) != _shown(naive):
         return f"There is no {shown} on our clock: it goes forward over that time."
     return f"The clock shows {shown} twice: the time must say its offset from UTC."
 
 
-@lru_cache(4096)
-def _even_midnight(on: date, zone: ZoneInfo) -> int | None:
-    """When a day begins if its clock does not jump: most days, for which this is all that must be asked of a zone."""
-    midnight = datetime(on.year, on.month, on.day, 0, 0, 0, 0, zone)
-    offset = midnight.utcoffset()
-    # Of a midnight that the clock skips, the reading before the jump counts: the jump belongs to the next day. (Only
-    # Toronto, in 1919, ever jumped over a midnight from before it.)
-    if offset is None or offset != (midnight + ONE_DAY).utcoffset():
-        return None
-    return (on.toordinal() - EPOCH_ORDINAL - offset.days) * 86400 - offset.seconds
-
-
-def _instant_of_uneven_day(on: date, minutes: int, zone: ZoneInfo) -> int:
-    naive = datetime.combine(on, datetime.min.time()) + timedelta(minutes=minutes)
-    wall = (naive.toordinal() - EPOCH_ORDINAL) * 86400 + naive.hour * 3600 + naive.minute * 60
-    first, second = (wall - _offset(naive.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
-    # In a gap the two readings change places: the clock jumps somewhere between them.
-    return first if first <= second else _jump(second, first, zone)
-
-
-def _offset(aware: datetime) -> int:
-    offset = aware.utcoffset()
+def _offset(wall: datetime, zone: ZoneInfo) -> int:
+    """How far (seconds) the clock of `zone` is ahead of UTC when it shows a wall time."""
+    offset = zone.utcoffset(wall)  # several times as fast as to ask the datetime
     return offset.days * 86400 + offset.seconds if offset is not None else 0
 
 
 def _jump(low: int, high: int, zone: ZoneInfo) -> int:
     """The second between `low` and `high` at which the clock of `zone` jumps."""
-    before = _offset(datetime.fromtimestamp(low, zone))
+    before = _offset(datetime.fromtimestamp(low, zone), zone)
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset(datetime.fromtimestamp(middle, zone)) == before:
+        if _offset(datetime.fromtimestamp(middle, zone), zone) == before:
             low = middle
         else:
             high = middle

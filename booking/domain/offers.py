@@ -1,7 +1,7 @@
 """Offers: whether a wished-for visit is one that is offered, and if not, which field is wrong and why."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -100,22 +100,16 @@ def why_not(
 ) -> str:
     """Why a start is not on offer, were nothing taken; empty if it is."""
     start = starts_at.timestamp()
-    earliest, latest = slots.bookable_window(service, location, now)
-    if start < now.timestamp():
-        return "This time has passed."
-    if start < earliest:
-        return f"This is too soon: visits are booked at least {_duration(service.notice_minutes)} ahead."
-    if start >= latest:
-        return f"This is too far ahead: visits are booked up to {service.horizon_days} days ahead."
+    if untimely := _untimely(service, slots.bookable_window(service, location, now), start, now):
+        return untimely
     day = clock.day_of(starts_at, location.zone)
     spans = slots.opening_spans(catalog, practitioner, location, slots.days_window(day, 1, location))
-    visit = 60 * service.duration_minutes
     for opens, closes in spans:
-        if opens <= start and start + visit <= closes:
-            if (start - opens) % (60 * service.step_minutes) == 0:
-                return ""
-            return "Visits do not begin at this time: please choose one of the times shown."
-    return _closed(catalog, location, day) or "This is outside the hours in which the visit can be given."
+        if opens <= start and start + 60 * service.duration_minutes <= closes:
+            on_the_grid = (start - opens) % (60 * service.step_minutes) == 0
+            return "" if on_the_grid else "Visits do not begin at this time: please choose one of the times shown."
+    closed = "" if spans else _closed(catalog, location, day)
+    return closed or "This is outside the hours in which the visit can be given."
 
 
 def explain(
@@ -127,18 +121,25 @@ def explain(
     full_days: Collection[date],
     now: datetime,
 ) -> Iterator[tuple[int, Practitioner, str]]:
-    """Every start of the grid within a window that is not offered, with the practitioner and the reason."""
+    """Every start of the grid within a window that is not offered, with the practitioner and the reason.
+
+    On closed days it is the grid that they would have were they open.
+    """
     service, location = place.service, place.location
-    rooms = [[claims.get(calendar, ()) for calendar in kind] for kind in catalog.rooms(service, location)]
+    bookable = slots.bookable_window(service, location, now)
+    rooms = slots.rooms_taken(catalog, service, location, claims)
+    always_open = replace(catalog, closures=())
     for practitioner in place.practitioners:
-        taken = claims.get(practitioner.calendar_id, ())
-        for start in _grid(slots.opening_spans(catalog, practitioner, location, window), service):
-            at = datetime.fromtimestamp(start, UTC)
-            span = slots.claimed_span(service, start)
-            reason = why_not(catalog, service, practitioner, location, at, now)
-            if not reason and _meets(taken, span):
+        grid = _grid(slots.opening_spans(catalog, practitioner, location, window), service)
+        other = _grid(slots.opening_spans(always_open, practitioner, location, window), service)
+        for start in sorted(start for start in grid | other if window[0] <= start < window[1]):
+            at, span = datetime.fromtimestamp(start, UTC), slots.claimed_span(service, start)
+            reason = _untimely(service, bookable, start, now)
+            if not reason and start not in grid:
+                reason = why_not(catalog, service, practitioner, location, at, now)
+            if not reason and not slots.is_free(claims.get(practitioner.calendar_id, ()), span):
                 reason = TAKEN
-            if not reason and not all(any(not _meets(room, span) for room in kind) for kind in rooms):
+            if not reason and not slots.has_rooms(rooms, span):
                 reason = NO_ROOM
             if not reason and clock.day_of(at, location.zone) in full_days:
                 reason = FULL
@@ -157,13 +158,19 @@ def can_still_change(service: Service, starts_at: datetime, now: datetime, zone:
     return now <= clock.instant_at(cutoff, zone, starts_at)
 
 
-def _grid(spans: Sequence[Span], service: Service) -> Iterator[int]:
-    for opens, closes in spans:
-        yield from range(opens, closes - 60 * service.duration_minutes + 1, 60 * service.step_minutes)
+def _untimely(service: Service, bookable: Span, start: float, now: datetime) -> str:
+    if start < now.timestamp():
+        return "This time has passed."
+    if start < bookable[0]:
+        return f"This is too soon: visits are booked at least {_duration(service.notice_minutes)} ahead."
+    if start >= bookable[1]:
+        return f"This is too far ahead: visits are booked up to {service.horizon_days} days ahead."
+    return ""
 
 
-def _meets(taken: Sequence[Span], span: Span) -> bool:
-    return any(start < span[1] and span[0] < end for start, end in taken)
+def _grid(spans: Sequence[Span], service: Service) -> set[int]:
+    length, step = 60 * service.duration_minutes, 60 * service.step_minutes
+    return {start for opens, closes in spans for start in range(opens, closes - length + 1, step)}
 
 
 def _first_visit(catalog: Catalog, service: Service) -> str:

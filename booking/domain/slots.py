@@ -1,21 +1,29 @@
 """Slots: the starts that can be booked, by one sorted merge of half-open spans in whole UNIX seconds.
 
-Zones enter only where a day's wall times become instants, once for each schedule and day; see `domain/clock`.
+Zones enter only where days become instants, once for everybody; see `domain/clock`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from math import ceil
+from operator import itemgetter
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from booking.domain import clock
-from booking.domain.catalog import Catalog, Location, Practitioner, Service
+from booking.domain.catalog import Catalog, ExtraHours, Location, Practitioner, Service, WorkingHours
 
 Span = tuple[int, int]
 Claims = Mapping[int, Sequence[Span]]
 
+PAST: Span = (-(1 << 62), -(1 << 62))
+FUTURE: Span = (1 << 62, 1 << 62)
+NO_HOURS: Sequence[Sequence[WorkingHours]] = ((),) * 7
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+
+class Slot(NamedTuple):
     """A start (UNIX seconds) that can be booked now with a practitioner at a location."""
 
     starts: int
@@ -34,17 +42,21 @@ class Slot:
         return datetime.fromtimestamp(self.ends, UTC)
 
 
+# What `Slot(...)` does, but that is written in Python, and a long list of slots waits for little else.
+_slot: Callable[[tuple[int, int, Practitioner, Location]], Slot] = partial(tuple.__new__, Slot)
+
+
 def bookable_window(service: Service, location: Location, now: datetime) -> Span:
     """The span in which a visit may start: after the notice, and no later than the last day of the horizon."""
     last = clock.day_of(now, location.zone) + timedelta(days=service.horizon_days + 1)
-    earliest = now.timestamp() + service.notice_minutes * 60
     # Up to the next whole second: notice is kept in full.
-    return -int(-earliest // 1), clock.midnight(last, location.zone)
+    return ceil(now.timestamp()) + 60 * service.notice_minutes, clock.midnight(last, location.zone)
 
 
 def days_window(first: date, days: int, location: Location) -> Span:
-    """The span of some whole days on the clock of a location."""
-    return clock.midnight(first, location.zone), clock.midnight(first + timedelta(days=days), location.zone)
+    """The span of some whole days on the clock of a location; at the ends of the calendar it is cut short."""
+    begin, end = clock.day_after(first, 0), clock.day_after(first, days)
+    return clock.midnight(begin, location.zone), clock.midnight(end, location.zone)
 
 
 def claimed_span(service: Service, starts: int) -> Span:
@@ -72,57 +84,40 @@ def find(
     window = max(window[0], earliest), min(window[1], latest)
     if window[0] >= window[1]:
         return []
-    rooms = [[claims.get(calendar, ()) for calendar in kind] for kind in catalog.rooms(service, location)]
+    days, closed = _days(catalog, location, window)
+    for on in full_days:
+        days.pop(on, None)
+    rooms = rooms_taken(catalog, service, location, claims)
     length = 60 * service.duration_minutes
-    found: list[tuple[int, int, Slot]] = []
-    for place, practitioner in enumerate(practitioners):
-        open_spans = opening_spans(catalog, practitioner, location, window)
-        starts = free_starts(open_spans, claims.get(practitioner.calendar_id, ()), service, window)
-        found += [
-            (start, place, Slot(start, start + length, practitioner, location))
-            for start in (_with_rooms(starts, rooms, service) if rooms else starts)
-        ]
-    found.sort(key=lambda each: each[:2])
-    if not full_days:
-        return [slot for _, _, slot in found]
-    return [slot for _, _, slot in found if clock.day_of(slot.starts_at, location.zone) not in full_days]
+    found: list[Slot] = []
+    for practitioner in practitioners:
+        spans = _openings(catalog, practitioner, location, days, closed)
+        starts = free_starts(spans, claims.get(practitioner.calendar_id, ()), service, window)
+        if rooms:
+            starts = [start for start in starts if has_rooms(rooms, claimed_span(service, start))]
+        found += [_slot((start, start + length, practitioner, location)) for start in starts]
+    found.sort(key=itemgetter(0))
+    return found
 
 
 def opening_spans(catalog: Catalog, practitioner: Practitioner, location: Location, window: Span) -> list[Span]:
-    """When a practitioner is there within a window: weekly hours on open days, and extra hours on any; merged."""
-    zone = location.zone
-    first = datetime.fromtimestamp(window[0], zone).date()
-    last = datetime.fromtimestamp(window[1] - 1, zone).date()
-    weekly: dict[int, list[tuple[int, int, date | None, date | None]]] = {}
-    for each in catalog.working_hours:
-        if each.practitioner_id == practitioner.id and each.location_id == location.id:
-            line = (each.opens, each.closes, each.valid_from, each.valid_until)
-            weekly.setdefault(each.weekday, []).append(line)
-    closed = [(each.starts_on, each.ends_on) for each in catalog.closures if each.location_id in {None, location.id}]
-    spans = []
-    for on in _days(first, last):
-        lines = weekly.get(on.weekday(), ())
-        if lines and not any(start <= on <= end for start, end in closed):
-            for opens, closes, since, until in lines:
-                if (since is None or since <= on) and (until is None or on <= until):
-                    spans.append((clock.instant_of(on, opens, zone), clock.instant_of(on, closes, zone)))
-    for extra in catalog.extra_hours:
-        if extra.practitioner_id == practitioner.id and extra.location_id == location.id and first <= extra.on <= last:
-            instants = (clock.instant_of(extra.on, minutes, zone) for minutes in (extra.opens, extra.closes))
-            spans.append((next(instants), next(instants)))
-    return merged(spans)
+    """When a practitioner is there on the days of a window: weekly hours on open days, extra hours on any; merged."""
+    days, closed = _days(catalog, location, window)
+    return _openings(catalog, practitioner, location, days, closed)
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """The same time as sorted spans without overlap; what only touches stays two, each with a grid of its own."""
     result: list[Span] = []
+    latest = PAST[1]
     for start, end in sorted(spans):
-        if start >= end:
-            continue  # it lay within the hour that the clock skips
-        if result and start < result[-1][1]:
-            result[-1] = (result[-1][0], max(end, result[-1][1]))
-        else:
-            result.append((start, end))
+        if start >= latest:
+            if start < end:  # hours that lie within what the clock skips are empty
+                result.append((start, end))
+                latest = end
+        elif end > latest:
+            result[-1] = result[-1][0], end
+            latest = end
     return result
 
 
@@ -133,42 +128,78 @@ def free_starts(open_spans: Sequence[Span], taken: Sequence[Span], service: Serv
     """
     step, length = 60 * service.step_minutes, 60 * service.duration_minutes
     before, after = 60 * service.buffer_before_minutes, length + 60 * service.buffer_after_minutes
-    found, at, count = [], 0, len(taken)
+    # When a visit may start at the earliest and the latest, wherever there is room enough between what is taken.
+    gaps = iter([
+        (ends + before, begins - after)
+        for (_, ends), (begins, _) in zip([PAST, *taken], [*taken, FUTURE], strict=True)
+        if begins - ends >= before + after
+    ])  # fmt: skip
+    found: list[int] = []
+    earliest, latest = next(gaps)
     for opens, closes in open_spans:
-        start = opens if opens >= window[0] else opens + -(-(window[0] - opens) // step) * step
-        last = min(closes - length, window[1] - 1)
-        while start <= last:
-            while at < count and taken[at][1] <= start - before:
-                at += 1
-            if at == count or taken[at][0] >= start + after:
-                found.append(start)
-                start += step
-            else:  # on to the first start of the grid that lies behind what is in the way
-                start = opens + -(-(taken[at][1] + before - opens) // step) * step
-    return found
+        last = closes - length
+        while latest < opens:
+            earliest, latest = next(gaps)
+        while earliest <= last:
+            start = opens if earliest <= opens else earliest + (opens - earliest) % step
+            if latest > last:
+                found += range(start, last + 1, step)
+                break
+            found += range(start, latest + 1, step)
+            earliest, latest = next(gaps)
+    return found[bisect_left(found, window[0]) : bisect_left(found, window[1])]
 
 
-def _with_rooms(starts: Sequence[int], rooms: Sequence[Sequence[Sequence[Span]]], service: Service) -> Iterator[int]:
-    before, after = claimed_span(service, 0)
-    places = [[0] * len(kind) for kind in rooms]
-    for start in starts:
-        span = start + before, start + after
-        if all(_any_free(kind, place, span) for kind, place in zip(rooms, places, strict=True)):
-            yield start
+def rooms_taken(catalog: Catalog, service: Service, location: Location, claims: Claims) -> list[list[Sequence[Span]]]:
+    """For each kind of room a service needs, the taken spans of each one."""
+    return [[claims.get(calendar, ()) for calendar in kind] for kind in catalog.rooms(service, location)]
 
 
-def _any_free(kind: Sequence[Sequence[Span]], place: list[int], span: Span) -> bool:
-    """Whether one room of a kind is free; `place` remembers how far each one's spans lie behind."""
-    free = False
-    for number, taken in enumerate(kind):
-        at = place[number]
-        while at < len(taken) and taken[at][1] <= span[0]:
-            at += 1
-        place[number] = at
-        free = free or at == len(taken) or taken[at][0] >= span[1]
-    return free
+def has_rooms(rooms: Iterable[Iterable[Sequence[Span]]], span: Span) -> bool:
+    """Whether of each kind of room one is free during a span."""
+    return all(any(is_free(taken, span) for taken in kind) for kind in rooms)
 
 
-def _days(first: date, last: date) -> Iterator[date]:
-    for number in range((last - first).days + 1):
-        yield first + timedelta(days=number)
+def is_free(taken: Sequence[Span], span: Span) -> bool:
+    """Whether a span meets nothing taken (sorted, not overlapping): only the last to begin before its end could."""
+    behind = bisect_left(taken, (span[1],))
+    return behind == 0 or taken[behind - 1][1] <= span[0]
+
+
+def _days(catalog: Catalog, location: Location, window: Span) -> tuple[dict[date, int | None], set[date]]:
+    """The days that a window touches, as `clock.days` gives them, and those of them that are closed."""
+    zone = location.zone
+    first, last = (datetime.fromtimestamp(instant, zone).date() for instant in (window[0], window[1] - 1))
+    days = clock.days(first, last, zone)
+    closures = [each for each in catalog.closures if each.location_id in {None, location.id}]
+    return days, {on for each in closures for on in days if each.starts_on <= on <= each.ends_on}
+
+
+def _openings(
+    catalog: Catalog,
+    practitioner: Practitioner,
+    location: Location,
+    days: Mapping[date, int | None],
+    closed: Collection[date],
+) -> list[Span]:
+    zone, whose = location.zone, (practitioner.id, location.id)
+    week = catalog.weekly_hours.get(whose, NO_HOURS)
+    spans = [
+        _span(hours, on, midnight, zone)
+        for on, midnight in days.items()
+        if on not in closed
+        for hours in week[on.weekday()]
+        if (hours.valid_from or on) <= on <= (hours.valid_until or on)
+    ]
+    spans += [
+        _span(extra, extra.on, days[extra.on], zone)
+        for extra in catalog.extra_hours
+        if extra.on in days and (extra.practitioner_id, extra.location_id) == whose
+    ]
+    return merged(spans)
+
+
+def _span(hours: WorkingHours | ExtraHours, on: date, midnight: int | None, zone: ZoneInfo) -> Span:
+    if midnight is None:
+        return clock.instant_of(on, hours.opens, zone), clock.instant_of(on, hours.closes, zone)
+    return midnight + 60 * hours.opens, midnight + 60 * hours.closes

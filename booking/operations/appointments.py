@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from booking.domain import clock, offers
 from booking.domain import reference as references
 from booking.domain.catalog import Catalog, Location, Practitioner, Service
-from booking.domain.errors import AppointmentUnknown, TooLate
+from booking.domain.errors import AppointmentUnknown, NotOffered, TooLate
 from booking.domain.offers import Place, Wish
 from booking.domain.status import AppointmentStatus
 from booking.keyring import Keyring
@@ -72,10 +72,13 @@ def book(
 
     The caller holds the catalogue still (`CatalogCache.current(..., hold_still=True)`).
     """
-    places = offers.meeting(diary.catalog, wish, now, by_desk=by_desk)
-    held = holds.find(db, hold_token, now) if hold_token else None
+    held = holds.find(db, hold_token, now, to_change=True) if hold_token else None
+    places = _places(diary.catalog, wish, held, now, by_desk=by_desk)
     appointment_id = new_id(now)
-    place, practitioner = _place(db, diary, places, wish.starts_at, Owner("appointment", appointment_id), held, now)
+    owner, hold = Owner("appointment", appointment_id), held.owner if held else None
+    place, practitioner = placing.place(db, diary.catalog, places, wish.starts_at, owner, now, leaving=hold)
+    if held is not None:
+        holds.forget(db, held.id)
     token = diary.keyring.token("appointment", str(appointment_id), "0")
     row = {
         "id": appointment_id,
@@ -100,7 +103,7 @@ def book(
 
 def confirm(db: Session, appointment_id: int, now: datetime) -> None:
     """Let a pending visit be booked: its claims it has already; raises AppointmentUnknown, TooLate."""
-    row = _locked(db, Appointment.id == appointment_id)
+    row = _locked(db, appointment_id)
     if row.status != AppointmentStatus.PENDING:
         raise TooLate
     _change(db, row, now, status=AppointmentStatus.BOOKED.value)
@@ -138,35 +141,28 @@ def parts_of(catalog: Catalog, named: Appointment | Held) -> Parts:
 def cancel(
     db: Session, diary: Diary, visit: Visit, *, reason: str, by: str, now: datetime, by_desk: bool = False
 ) -> Visit:
-    """Cancel a visit and give its time back; doing it twice is doing it once. Raises TooLate."""
-    row = _locked(db, Appointment.id == visit.row.id)
+    """Cancel a visit and give its time back; doing it twice is doing it once. Raises AppointmentUnknown, TooLate."""
+    visit, row = _as_it_stands(db, diary, visit)
     if row.status == AppointmentStatus.CANCELLED:
-        return Visit(row, visit.service, visit.practitioner, visit.location, visit.token)
-    _check_change(row, visit, now, by_desk=by_desk)
+        return visit
+    _check_change(visit, now, by_desk=by_desk)
     claims.release(db, Owner("appointment", row.id))
-    _change(
-        db,
-        row,
-        now,
-        status=AppointmentStatus.CANCELLED.value,
-        sequence=row.sequence + 1,
-        reason=diary.keyring.seal(reason, REASON, row.id) if reason else None,
-        cancelled_by=by,
-    )
-    return Visit(row, visit.service, visit.practitioner, visit.location, visit.token)
+    sealed = diary.keyring.seal(reason, REASON, row.id) if reason else None
+    _change(db, row, now, status=AppointmentStatus.CANCELLED.value, reason=sealed, cancelled_by=by)
+    return visit
 
 
 def restore(db: Session, diary: Diary, visit: Visit, now: datetime) -> Visit:
-    """Take a cancellation back, if the time is still free; raises SlotTaken, TooLate."""
-    row = _locked(db, Appointment.id == visit.row.id)
+    """Take a cancellation back, if the time is still free; raises SlotTaken, NotOffered, TooLate."""
+    visit, row = _as_it_stands(db, diary, visit)
     if row.status != AppointmentStatus.CANCELLED or row.starts_at <= now:
         raise TooLate
     place = Place(visit.service, visit.location, (visit.practitioner,))
     placing.place(db, diary.catalog, [place], row.starts_at, Owner("appointment", row.id), now)
-    _change(
-        db, row, now, status=AppointmentStatus.BOOKED.value, sequence=row.sequence + 1, reason=None, cancelled_by=None
-    )
-    return Visit(row, visit.service, visit.practitioner, visit.location, visit.token)
+    ends_at = row.starts_at + timedelta(minutes=visit.service.duration_minutes)
+    status = AppointmentStatus.BOOKED.value
+    _change(db, row, now, status=status, ends_at=ends_at, reason=None, cancelled_by=None)
+    return visit
 
 
 def reschedule(
@@ -180,79 +176,70 @@ def reschedule(
     location: str = "",
     by_desk: bool = False,
 ) -> Visit:
-    """Move a visit: the new time is taken before the old is given back. Raises NotOffered, SlotTaken, TooLate.
+    """Move a visit: the new time is taken before the old is given back.
 
-    Without a practitioner it stays with the same one. The manage link is replaced.
+    Without a practitioner it stays with the same one. The manage link is replaced. Raises NotOffered, SlotTaken,
+    TooLate, AppointmentUnknown.
     """
-    row = _locked(db, Appointment.id == visit.row.id)
-    _check_change(row, visit, now, by_desk=by_desk)
+    visit, row = _as_it_stands(db, diary, visit)
+    _check_change(visit, now, by_desk=by_desk)
     wish = Wish(visit.service.slug, starts_at, practitioner or visit.practitioner.slug, location or visit.location.slug)
     places = offers.meeting(diary.catalog, wish, now, by_desk=True)  # who may book it was settled when it was booked
+    moving = row.starts_at if places[0].location == visit.location else None
     owner = Owner("appointment", row.id)
-    place, who = placing.place(db, diary.catalog, places, starts_at, owner, now, moving=row.starts_at)
-    token = diary.keyring.token("appointment", str(row.id), str(row.generation + 1))
-    _change(
-        db,
-        row,
-        now,
-        **_times(place.service, place.location, starts_at),
-        practitioner_id=who.id,
-        location_id=place.location.id,
-        sequence=row.sequence + 1,
-        generation=row.generation + 1,
-        token_digest=_digest(token),
-    )
+    place, who = placing.place(db, diary.catalog, places, starts_at, owner, now, moving=moving, leaving=owner)
+    generation = row.generation + 1
+    token = diary.keyring.token("appointment", str(row.id), str(generation))
+    names = {"practitioner_id": who.id, "location_id": place.location.id}
+    times = _times(place.service, place.location, starts_at)
+    _change(db, row, now, **names, **times, generation=generation, token_digest=_digest(token))
     return Visit(row, place.service, who, place.location, token)
 
 
 def reassign(db: Session, diary: Diary, visit: Visit, practitioner: str, now: datetime) -> Visit:
     """Give a visit to another practitioner at the same time; raises NotOffered, SlotTaken, TooLate."""
-    row = _locked(db, Appointment.id == visit.row.id)
-    if not AppointmentStatus(row.status).is_ahead:
-        raise TooLate
-    (place,) = offers.places_for(diary.catalog, visit.service, practitioner, visit.location.slug)
-    _, who = placing.place(
-        db, diary.catalog, [place], row.starts_at, Owner("appointment", row.id), now, moving=row.starts_at
-    )
-    _change(db, row, now, practitioner_id=who.id, sequence=row.sequence + 1)
+    visit, row = _as_it_stands(db, diary, visit)
+    places = offers.places_for(diary.catalog, visit.service, practitioner, visit.location.slug)
+    who = _keep_time(db, diary, row, places, now)
+    _change(db, row, now, practitioner_id=who.id)
     return Visit(row, visit.service, who, visit.location, visit.token)
 
 
 def change_length(db: Session, diary: Diary, visit: Visit, now: datetime) -> Visit:
-    """Let a visit take the time that its service takes now; raises SlotTaken, TooLate."""
-    row = _locked(db, Appointment.id == visit.row.id)
+    """Let a visit take the time and the rooms that its service takes now; raises SlotTaken, TooLate."""
+    visit, row = _as_it_stands(db, diary, visit)
+    _keep_time(db, diary, row, [Place(visit.service, visit.location, (visit.practitioner,))], now)
+    _change(db, row, now, ends_at=row.starts_at + timedelta(minutes=visit.service.duration_minutes))
+    return visit
+
+
+def _places(catalog: Catalog, wish: Wish, held: Held | None, now: datetime, *, by_desk: bool) -> list[Place]:
+    """Where a wish could be met; first where it is held, and there also when its notice began after that."""
+    if held is None:
+        return offers.meeting(catalog, wish, now, by_desk=by_desk)
+    try:
+        places = offers.meeting(catalog, wish, now, by_desk=by_desk)
+    except NotOffered:
+        then = offers.meeting(catalog, wish, held.placed_at, by_desk=by_desk) if wish.starts_at >= now else []
+        places = [each for each in then if held.is_for(each, wish.starts_at)]
+        if not places:
+            raise
+    return sorted(places, key=lambda each: not held.is_for(each, wish.starts_at))
+
+
+def _keep_time(db: Session, diary: Diary, row: Appointment, places: Sequence[Place], now: datetime) -> Practitioner:
+    """Let a visit ahead have what it needs at the time it has."""
     if not AppointmentStatus(row.status).is_ahead:
         raise TooLate
-    place = Place(visit.service, visit.location, (visit.practitioner,))
-    placing.place(db, diary.catalog, [place], row.starts_at, Owner("appointment", row.id), now, moving=row.starts_at)
-    ends_at = row.starts_at + timedelta(minutes=visit.service.duration_minutes)
-    _change(db, row, now, ends_at=ends_at, sequence=row.sequence + 1)
-    return Visit(row, visit.service, visit.practitioner, visit.location, visit.token)
+    owner = Owner("appointment", row.id)
+    _, who = placing.place(db, diary.catalog, places, row.starts_at, owner, now, moving=row.starts_at)
+    return who
 
 
-def _place(
-    db: Session,
-    diary: Diary,
-    places: Sequence[Place],
-    starts_at: datetime,
-    owner: Owner,
-    held: Held | None,
-    now: datetime,
-) -> tuple[Place, Practitioner]:
-    """Let the visitor's own hold be the visit, else take the time at the first place that has it."""
-    if held is not None:
-        for place in places:
-            if held.is_for(place, starts_at) and claims.hand_over(db, held.owner, owner, now):
-                holds.forget(db, held)
-                return place, next(each for each in place.practitioners if each.id == held.practitioner_id)
-        holds.release(db, held)  # another time was chosen in the end
-    return placing.place(db, diary.catalog, places, starts_at, owner, now)
-
-
-def _check_change(row: Appointment, visit: Visit, now: datetime, *, by_desk: bool) -> None:
-    if not AppointmentStatus(row.status).is_ahead:
+def _check_change(visit: Visit, now: datetime, *, by_desk: bool) -> None:
+    if not AppointmentStatus(visit.row.status).is_ahead:
         raise TooLate
-    if not by_desk and not offers.can_still_change(visit.service, row.starts_at, now, visit.location.zone):
+    if not by_desk and not offers.can_still_change(visit.service, visit.row.starts_at, now, visit.location.zone):
         raise TooLate
 
 
@@ -265,18 +252,26 @@ def _times(service: Service, location: Location, starts_at: datetime) -> dict[st
     }
 
 
-def _locked(db: Session, condition: Any) -> Appointment:
+def _as_it_stands(db: Session, diary: Diary, seen: Visit) -> tuple[Visit, Appointment]:
+    """A visit that was looked at before, locked and read anew: it may have been changed, and its link replaced."""
+    row = _locked(db, seen.row.id)
+    if seen.token and row.token_digest != _digest(seen.token):
+        raise AppointmentUnknown
+    return visit_of(diary.catalog, row, seen.token), row
+
+
+def _locked(db: Session, appointment_id: int) -> Appointment:
     """The row, held until the commit, so that two changes of one visit come one after the other."""
-    row = db.scalar(select(Appointment).where(condition).with_for_update().execution_options(populate_existing=True))
+    query = select(Appointment).where(Appointment.id == appointment_id).with_for_update()
+    row = db.scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise AppointmentUnknown
     return row
 
 
 def _change(db: Session, row: Appointment, now: datetime, **values: Any) -> None:
-    for name, value in values.items():
+    for name, value in (values | {"sequence": row.sequence + 1, "updated_at": now}).items():
         setattr(row, name, value)
-    row.updated_at = now
     db.flush()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Table, select
@@ -50,10 +49,14 @@ def _ahead(now: datetime, *columns: Any) -> Any:
 
 def _openings(current: Catalog) -> Openings:
     """When somebody is somewhere on a day; worked out once for all visits of that day."""
+    known: dict[tuple[int, int, date], list[Span]] = {}
 
-    @cache
     def spans(practitioner: Practitioner, location: Location, day: date) -> list[Span]:
-        return slots.opening_spans(current, practitioner, location, slots.days_window(day, 1, location))
+        key = practitioner.id, location.id, day
+        if key not in known:
+            window = slots.days_window(day, 1, location)
+            known[key] = slots.opening_spans(current, practitioner, location, window)
+        return known[key]
 
     return spans
 

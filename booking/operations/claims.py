@@ -1,17 +1,21 @@
 """Claims: the one way in which anything takes or gives back a calendar's time; the database refuses overlaps.
 
-Nothing here looks first and writes then. Each claim is inserted, and the constraint says whether the time was free.
-What is new is taken before what was there is given back, practitioners before rooms and calendars in order, so that
-two transactions cannot wait for each other in a ring; calendars are marked as changed at the very end, for the same
-reason.
+Nothing here looks first and writes then: each claim is inserted, and the constraint says whether the time was free.
+What is new is taken before what was there is given back.
+
+No two transactions wait for each other in a ring, because all of them wait in one order: for the names and the lead of
+an enquiry; for the row of the visit or hold that is changed; for a service of which a day takes only so many; for
+claims, the practitioner's before the rooms', kind by kind; and when they commit, for the calendars whose versions they
+raise, by number. Of several places or pieces, what is given up is undone by a savepoint: a claim that was merely
+deleted again would be waited for until the commit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, event, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -21,6 +25,7 @@ from booking.models.appointment import OVERLAP, Claim
 from booking.models.catalog import Calendar
 
 LONGEST = timedelta(hours=24)
+CHANGED = "the calendars whose claims this transaction has changed"
 
 claims = cast(Table, Claim.__table__)
 calendars = cast(Table, Calendar.__table__)
@@ -42,62 +47,93 @@ class Owner:
         """The column of a claim that names this kind of owner."""
         return claims.c[f"{self.kind}_id"]
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What a claim says of whose it is."""
+        return dict.fromkeys(_OWNERS.values()) | {_OWNERS[self.kind]: self.id, "expires_at": self.expires_at}
+
 
 def take(
-    db: Session, owner: Owner, needs: Sequence[Need], span: Span, now: datetime, *, has_claims: bool = False
+    db: Session, owner: Owner, needs: Sequence[Need], span: Span, now: datetime, *, leaving: Owner | None = None
 ) -> list[int]:
     """Let `owner` have `span` on one calendar of each need and nothing else; returns the calendars it got.
 
-    All or none: raises SlotTaken, and then it has what it had before. One who `has_claims` already keeps what they
-    have of the span, and gives back the rest.
+    All or none: raises SlotTaken, and then everything is as it was. `leaving` is whose claims are given back for it,
+    the owner's own or a live hold's, whose row the caller has locked; what is wanted of them is kept.
     """
     connection = db.connection()
-    own = _claims_of(connection, owner) if has_claims else ()
-    added: list[int] = []
+    had = _claims_of(connection, leaving, now) if leaving else ()
+    got: dict[int, list[int]] = {}
     try:
-        got = [_take_any(connection, owner, own, need, span, now, added) for need in needs]
+        for need in needs:
+            others = [each for each in need if each not in got]
+            calendar, added = _take_any(connection, owner, had, others, span, now)
+            got[calendar] = added
     except SlotTaken:
-        if added:
-            connection.execute(delete(claims).where(claims.c.id.in_(added)))
+        if made := [claim_id for added in got.values() for claim_id in added]:
+            connection.execute(delete(claims).where(claims.c.id.in_(made)))
         raise
-    _give_back(connection, own, set(got), span)
-    _mark_changed(connection, {*got, *(claim.calendar_id for claim in own)})
-    return got
+    changed = {calendar for calendar, added in got.items() if added}
+    _note_changed(db, changed | _give_back(connection, had, owner, got.keys(), span))
+    return list(got)
 
 
-def hand_over(db: Session, hold: Owner, owner: Owner, now: datetime) -> list[int]:
-    """Let the claims of a live hold be `owner`'s; returns their calendars, none if it has run out."""
-    changed = {"hold_id": None, "expires_at": None, owner.column.name: owner.id}
-    handed = (
-        update(claims)
-        .where(claims.c.hold_id == hold.id, claims.c.expires_at > now)
-        .values(changed)
-        .returning(claims.c.calendar_id)
-    )
-    found = list(db.connection().scalars(handed))
-    _mark_changed(db.connection(), set(found))
-    return found
+def take_off(
+    db: Session, owner: Owner, calendar: int, span: Span, now: datetime | None, *, over: Sequence[int]
+) -> None:
+    """Let time off have what no other time off has of a calendar's `span`, holds (ids) or not; raises SlotTaken."""
+    connection = db.connection()
+    if over:
+        connection.execute(delete(claims).where(claims.c.calendar_id == calendar, claims.c.hold_id.in_(over)))
+    off = select(claims).where(*_meets(calendar, span), claims.c.time_off_id.is_not(None))
+    there = connection.execute(off.order_by(claims.c.starts_at)).all()
+    pieces = _missing(span, there)
+    if _take_all(connection, owner, calendar, pieces, now) is None:
+        raise SlotTaken
+    _note_changed(db, {calendar} if pieces else ())
 
 
-def prolong(db: Session, hold: Owner, now: datetime) -> bool:
-    """Let the claims of a live hold expire when `hold` does; False if it has run out."""
-    later = update(claims).where(claims.c.hold_id == hold.id, claims.c.expires_at > now)
-    found = db.connection().scalars(later.values(expires_at=hold.expires_at).returning(claims.c.calendar_id)).all()
-    _mark_changed(db.connection(), set(found))
-    return bool(found)
+def leave(db: Session, owner: Owner, calendar: int, heirs: Sequence[tuple[Owner, Span]]) -> None:
+    """Give back the time off that `owner` has of a calendar, but what others have there too; it becomes theirs."""
+    release(db, owner)
+    for heir, span in heirs:
+        take_off(db, heir, calendar, span, None, over=())
+
+
+def holds_over(calendar: int, span: Span, now: datetime) -> Any:
+    """A query for the ids of the live holds that have a part of a calendar's span."""
+    return select(claims.c.hold_id).where(*_meets(calendar, span), claims.c.expires_at > now)
+
+
+def visits_over(calendar: int, span: Span) -> Any:
+    """A query for the ids of the visits that have a part of a calendar's span."""
+    return select(claims.c.appointment_id).where(*_meets(calendar, span), claims.c.appointment_id.is_not(None))
+
+
+def prolong(db: Session, hold: Owner, now: datetime, *, parts: int) -> bool:
+    """Let the claims of a live hold expire when `hold` does; False if some of its `parts` have run out."""
+    found = _claims_of(db.connection(), hold, now)
+    if len(found) < parts:
+        return False
+    later = update(claims).where(claims.c.id.in_([claim.id for claim in found])).values(expires_at=hold.expires_at)
+    db.connection().execute(later)
+    _note_changed(db, {claim.calendar_id for claim in found})
+    return True
 
 
 def release(db: Session, owner: Owner) -> None:
-    """Give back everything that `owner` has."""
-    freed = delete(claims).where(owner.column == owner.id).returning(claims.c.calendar_id)
-    _mark_changed(db.connection(), set(db.connection().scalars(freed)))
+    """Give back everything that `owner` has; the caller has locked its row."""
+    if found := _claims_of(db.connection(), owner):
+        db.connection().execute(delete(claims).where(claims.c.id.in_([claim.id for claim in found])))
+    _note_changed(db, {claim.calendar_id for claim in found})
 
 
 def forget_expired(db: Session, now: datetime) -> int:
-    """Delete the claims of holds that have run out; returns how many. Nothing waits for this."""
-    gone = delete(claims).where(claims.c.expires_at <= now).returning(claims.c.calendar_id)
+    """Delete the claims of holds that have run out; returns how many. It waits for nobody, nor anybody for it."""
+    stale = select(claims.c.id).where(claims.c.expires_at <= now).with_for_update(skip_locked=True)
+    gone = delete(claims).where(claims.c.id.in_(stale)).returning(claims.c.calendar_id)
     found = db.connection().scalars(gone).all()
-    _mark_changed(db.connection(), set(found))
+    _note_changed(db, set(found))
     return len(found)
 
 
@@ -121,66 +157,70 @@ def spans_of(
     return list(db.connection().execute(rows))
 
 
-def _claims_of(connection: Connection, owner: Owner) -> Sequence[Any]:
-    rows = select(claims).where(owner.column == owner.id).order_by(claims.c.calendar_id, claims.c.starts_at)
+def _claims_of(connection: Connection, owner: Owner, now: datetime | None = None) -> Sequence[Any]:
+    """What an owner has, or has live at `now`; locked in the order in which it was taken, as by all others."""
+    rows = select(claims).where(owner.column == owner.id).order_by(claims.c.id).with_for_update()
+    if owner.kind == "hold" and now is not None:
+        rows = rows.where(claims.c.expires_at > now)
     return connection.execute(rows).all()
 
 
 def _take_any(
-    connection: Connection, owner: Owner, own: Sequence[Any], need: Need, span: Span, now: datetime, added: list[int]
-) -> int:
-    kept = {claim.calendar_id for claim in own}
+    connection: Connection, owner: Owner, had: Sequence[Any], need: Need, span: Span, now: datetime
+) -> tuple[int, list[int]]:
+    kept = {claim.calendar_id for claim in had}
     # Where it is already, it would rather stay.
     for calendar in sorted(need, key=lambda each: each not in kept):
-        pieces = _missing(span, [claim for claim in own if claim.calendar_id == calendar])
-        taken = _take_all(connection, owner, calendar, pieces, now)
-        if taken is not None:
-            added += taken
-            return calendar
+        own = sorted((claim for claim in had if claim.calendar_id == calendar), key=lambda claim: claim.starts_at)
+        added = _take_all(connection, owner, calendar, _missing(span, own), now)
+        if added is not None:
+            return calendar, added
     raise SlotTaken
 
 
 def _take_all(
-    connection: Connection, owner: Owner, calendar: int, pieces: Sequence[Span], now: datetime
+    connection: Connection, owner: Owner, calendar: int, pieces: Sequence[Span], now: datetime | None
 ) -> list[int] | None:
-    taken: list[int] = []
+    """Insert a claim for each piece, or none; the first one needs no undoing."""
+    savepoint = connection.begin_nested() if len(pieces) > 1 else None
+    added: list[int] = []
     for piece in pieces:
         claim_id = _insert(connection, owner, calendar, piece)
-        if claim_id is None and _drop_expired(connection, calendar, piece, now):
+        if claim_id is None and now and _drop_expired(connection, calendar, piece, now):
             claim_id = _insert(connection, owner, calendar, piece)
         if claim_id is None:
-            if taken:
-                connection.execute(delete(claims).where(claims.c.id.in_(taken)))
+            if savepoint:
+                savepoint.rollback()
             return None
-        taken.append(claim_id)
-    return taken
+        added.append(claim_id)
+    if savepoint:
+        savepoint.commit()
+    return added
 
 
-def _missing(span: Span, own: Sequence[Any]) -> list[Span]:
-    """The parts of a span that are not covered by claims (sorted, not overlapping)."""
-    pieces, start = [], span[0]
-    for claim in own:
-        if claim.ends_at <= start or claim.starts_at >= span[1]:
-            continue
-        if start < claim.starts_at:
-            pieces.append((start, claim.starts_at))
+def _missing(span: Span, there: Sequence[Any]) -> list[Span]:
+    """The parts of a span that claims (sorted, not overlapping) leave out, none of them longer than a claim may be."""
+    pieces: list[Span] = []
+    start = span[0]
+    for claim in there:
+        pieces += _pieces(start, min(claim.starts_at, span[1]))
         start = max(start, claim.ends_at)
-    return [*pieces, (start, span[1])] if start < span[1] else pieces
+    return [*pieces, *_pieces(start, span[1])]
+
+
+def _pieces(start: datetime, end: datetime) -> Iterator[Span]:
+    while start < end:
+        yield start, min(start + LONGEST, end)
+        start += LONGEST
 
 
 def _insert(connection: Connection, owner: Owner, calendar: int, span: Span) -> int | None:
-    row = {
-        "calendar_id": calendar,
-        "starts_at": span[0],
-        "ends_at": span[1],
-        f"{owner.kind}_id": owner.id,
-        "expires_at": owner.expires_at,
-    }
+    row = {"calendar_id": calendar, "starts_at": span[0], "ends_at": span[1]} | owner.values
     if connection.dialect.name == "postgresql":
         # A plain INSERT would deadlock under a storm; this waits for who is in the middle of it, and then knows.
-        return cast(int | None, connection.scalar(_INSERT_UNLESS_TAKEN[owner.kind], row))
+        return cast(int | None, connection.scalar(_INSERT_UNLESS_TAKEN, row))
     try:
-        return cast(int, connection.scalar(_INSERT[owner.kind], row))
+        return cast(int, connection.scalar(_INSERT, row))
     except IntegrityError as refusal:
         if str(refusal.orig) != OVERLAP:
             raise
@@ -188,47 +228,47 @@ def _insert(connection: Connection, owner: Owner, calendar: int, span: Span) -> 
 
 
 def _drop_expired(connection: Connection, calendar: int, span: Span, now: datetime) -> bool:
-    stale = (
-        delete(claims)
-        .where(
-            claims.c.calendar_id == calendar,
-            claims.c.starts_at < span[1],
-            claims.c.ends_at > span[0],
-            claims.c.expires_at <= now,
-        )
-        .returning(claims.c.id)
-    )
+    stale = delete(claims).where(*_meets(calendar, span), claims.c.expires_at <= now).returning(claims.c.id)
     return bool(connection.scalars(stale).all())
 
 
-def _give_back(connection: Connection, own: Sequence[Any], kept: set[int], span: Span) -> None:
-    for claim in own:
+def _meets(calendar: int, span: Span) -> tuple[Any, ...]:
+    return claims.c.calendar_id == calendar, claims.c.starts_at < span[1], claims.c.ends_at > span[0]
+
+
+def _give_back(connection: Connection, had: Sequence[Any], owner: Owner, kept: Iterable[int], span: Span) -> set[int]:
+    """Cut what there was down to what is wanted of it, which becomes `owner`'s; returns the calendars that changed."""
+    changed = set()
+    for claim in had:
         start, end = max(claim.starts_at, span[0]), min(claim.ends_at, span[1])
-        this = claims.c.id == claim.id
+        wanted = {"starts_at": start, "ends_at": end} | owner.values
         if claim.calendar_id not in kept or start >= end:
-            connection.execute(delete(claims).where(this))
-        elif (start, end) != (claim.starts_at, claim.ends_at):
-            connection.execute(update(claims).where(this).values(starts_at=start, ends_at=end))
+            connection.execute(delete(claims).where(claims.c.id == claim.id))
+        elif any(getattr(claim, name) != value for name, value in wanted.items()):
+            connection.execute(update(claims).where(claims.c.id == claim.id).values(wanted))
+        else:
+            continue
+        changed.add(claim.calendar_id)
+    return changed
 
 
-def _mark_changed(connection: Connection, changed: Iterable[int]) -> None:
-    for calendar in sorted(changed):
-        connection.execute(_MARK, {"changed": calendar})
+def _note_changed(db: Session, changed: Iterable[int]) -> None:
+    db.info.setdefault(CHANGED, set()).update(changed)
 
 
-_OWNERS = ("appointment", "hold", "time_off")
-_COLUMNS = ("calendar_id", "starts_at", "ends_at", "expires_at")
-_INSERT = {
-    kind: claims.insert()
-    .values({name: bindparam(name, type_=claims.c[name].type) for name in (*_COLUMNS, f"{kind}_id")})
-    .returning(claims.c.id)
-    for kind in _OWNERS
+@event.listens_for(Session, "before_commit")
+def _raise_versions(db: Session) -> None:
+    """Last of all: a calendar's row that is locked earlier would be waited for by who has claims we still want."""
+    if db.in_nested_transaction() or not db.info.get(CHANGED):
+        return
+    db.connection().execute(_RAISE, [{"changed": calendar} for calendar in sorted(db.info.pop(CHANGED))])
+
+
+_OWNERS = {kind: f"{kind}_id" for kind in ("appointment", "hold", "time_off")}
+_ROW = {
+    name: bindparam(name, type_=claims.c[name].type)
+    for name in ("calendar_id", "starts_at", "ends_at", "expires_at", *_OWNERS.values())
 }
-_INSERT_UNLESS_TAKEN = {
-    kind: postgresql.insert(claims)
-    .values({name: bindparam(name, type_=claims.c[name].type) for name in (*_COLUMNS, f"{kind}_id")})
-    .on_conflict_do_nothing()
-    .returning(claims.c.id)
-    for kind in _OWNERS
-}
-_MARK = update(calendars).where(calendars.c.id == bindparam("changed")).values(version=calendars.c.version + 1)
+_INSERT = claims.insert().values(_ROW).returning(claims.c.id)
+_INSERT_UNLESS_TAKEN = postgresql.insert(claims).values(_ROW).on_conflict_do_nothing().returning(claims.c.id)
+_RAISE = update(calendars).where(calendars.c.id == bindparam("changed")).values(version=calendars.c.version + 1)

@@ -44,9 +44,8 @@ def take_in(
     captured = leads.capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
     if captured.incomplete or captured.visit or not submission.asks_for_a_time:
         return Outcome(captured, captured.visit)
-    if captured.replayed:  # the same lead tries again, after its time was taken; one attempt after the other
-        lead_id = db.scalars(select(Lead.id).where(Lead.reference == captured.reference).with_for_update()).one()
-        captured = replace(captured, lead_id=lead_id)
+    if captured.replayed:  # the same lead tries again, after its time was taken
+        captured = replace(captured, lead_id=_lock_lead(db, captured.reference))
     catalog = desk.catalogs.current(db, now.date(), hold_still=True)
     diary = Diary(catalog, desk.keyring, desk.clinic.reference_prefix)
     if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
@@ -81,6 +80,16 @@ def facts(visit: Visit) -> dict[str, Any]:
         "practitioner": visit.practitioner.slug,
         "location": visit.location.slug,
     }
+
+
+def _lock_lead(db: Session, reference: str) -> int:
+    """The id of a lead; its attempts come one after the other, and what they will write is locked before any claim."""
+    query = select(Lead.id).where(Lead.reference == reference)
+    # The desk may be booking for this lead: the foreign key of its visit must not wait for us.
+    lead_id = db.scalars(query.with_for_update(key_share=True)).one()
+    its_names = select(idempotency.names.c.name).where(idempotency.names.c.lead_id == lead_id)
+    db.connection().execute(its_names.order_by(idempotency.names.c.name).with_for_update())
+    return lead_id
 
 
 def _wish(db: Session, diary: Diary, submission: Submission, zone: ZoneInfo, now: datetime) -> Wish:

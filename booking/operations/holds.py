@@ -1,12 +1,15 @@
-"""Holds: a slot kept for ten minutes for somebody who is typing; a courtesy that no booking depends on."""
+"""Holds: a slot kept for ten minutes for somebody who is typing; a courtesy that no booking depends on.
+
+Whoever changes a hold locks its row before its claims.
+"""
 
 import hashlib
 import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Table, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -14,7 +17,8 @@ from booking.domain import offers
 from booking.domain.catalog import Catalog, Location, Practitioner
 from booking.domain.errors import AlreadyExtended, HoldUnknown, NotOffered, SlotTaken, TooManyHolds
 from booking.domain.offers import Place, Wish
-from booking.models.appointment import Hold
+from booking.models.appointment import Claim, Hold
+from booking.models.catalog import Service
 from booking.models.lead import new_id
 from booking.operations import claims, placing
 from booking.operations.claims import Owner
@@ -22,7 +26,7 @@ from booking.operations.claims import Owner
 LASTS = timedelta(minutes=10)
 SEATS = (1, 2)
 
-holds = cast(Table, Hold.__table__)
+holds, services = cast(Table, Hold.__table__), cast(Table, Service.__table__)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Held:
     def owner(self) -> Owner:
         """The owner of its claims."""
         return Owner("hold", self.id, self.expires_at)
+
+    @property
+    def placed_at(self) -> datetime:
+        """When it was placed, to the millisecond before: its id begins with that."""
+        return datetime.fromtimestamp((self.id >> 21) / 1000, UTC)
 
     def is_for(self, place: Place, starts_at: datetime) -> bool:
         """Whether it holds this start at this place, for one of these practitioners."""
@@ -72,7 +81,7 @@ def place(
     try:
         where, who = placing.place(db, catalog, places, wish.starts_at, owner, now)
     except (SlotTaken, NotOffered):
-        db.connection().execute(delete(holds).where(holds.c.id == hold_id))
+        forget(db, hold_id)
         raise
     found = {"practitioner_id": who.id, "location_id": where.location.id}
     db.connection().execute(update(holds).where(holds.c.id == hold_id).values(found))
@@ -80,62 +89,86 @@ def place(
     return held, who, where.location
 
 
-def find(db: Session, token: str, now: datetime) -> Held | None:
-    """The live hold with this token."""
+def find(db: Session, token: str, now: datetime, *, to_change: bool = False) -> Held | None:
+    """The live hold with this token; `to_change` lets nobody else change it until the transaction ends."""
     columns = (
         holds.c.id, holds.c.service_id, holds.c.practitioner_id, holds.c.location_id, holds.c.starts_at,
         holds.c.expires_at, holds.c.extended,
     )  # fmt: skip
     live = select(*columns).where(holds.c.token_digest == _digest(token), holds.c.expires_at > now)
-    row = db.connection().execute(live).first()
+    row = db.connection().execute(live.with_for_update() if to_change else live).first()
     return Held(*row) if row else None
 
 
 def extend(db: Session, token: str, now: datetime) -> Held:
     """Hold a slot for another ten minutes from now, once; raises HoldUnknown, AlreadyExtended."""
-    held, until = find(db, token, now), now + LASTS
+    held = find(db, token, now, to_change=True)
     if held is None:
         raise HoldUnknown
-    once = update(holds).where(holds.c.id == held.id, holds.c.extended.is_(False))
-    if db.connection().scalar(once.values(expires_at=until, extended=True).returning(holds.c.id)) is None:
+    if held.extended:
         raise AlreadyExtended
-    if not claims.prolong(db, Owner("hold", held.id, until), now):
+    longer = replace(held, expires_at=now + LASTS, extended=True, token=token)
+    needs = db.connection().scalars(select(services.c.needs).where(services.c.id == held.service_id)).one()
+    if not claims.prolong(db, longer.owner, now, parts=1 + len(needs)):
         raise HoldUnknown
-    return Held(held.id, held.service_id, held.practitioner_id, held.location_id, held.starts_at, until, True, token)
+    changed = {"expires_at": longer.expires_at, "extended": True}
+    db.connection().execute(update(holds).where(holds.c.id == held.id).values(changed))
+    return longer
 
 
 def release(db: Session, held: Held) -> None:
-    """Give a hold back."""
-    claims.release(db, held.owner)
-    forget(db, held)
+    """Give a hold back, unless it has become a visit meanwhile."""
+    if lock(db, [held.id]):
+        end(db, held.id)
 
 
-def forget(db: Session, held: Held) -> None:
+def lock(db: Session, ids: Any) -> list[int]:
+    """Those of some holds that are still there; nobody else changes them until the transaction ends."""
+    found = select(holds.c.id).where(holds.c.id.in_(ids)).order_by(holds.c.id)
+    return list(db.connection().scalars(found.with_for_update()))
+
+
+def end(db: Session, hold_id: int) -> None:
+    """Delete a hold that is locked, and the claims it has."""
+    claims.release(db, Owner("hold", hold_id))
+    forget(db, hold_id)
+
+
+def forget(db: Session, hold_id: int) -> None:
     """Delete a hold whose claims are somebody else's now."""
-    db.connection().execute(delete(holds).where(holds.c.id == held.id))
+    db.connection().execute(delete(holds).where(holds.c.id == hold_id))
 
 
 def forget_expired(db: Session, now: datetime) -> int:
-    """Delete what has run out; returns how many claims that were. Nothing waits for this."""
+    """Delete what has run out; returns how many claims that were. It waits for nobody."""
     gone = claims.forget_expired(db, now)
-    db.connection().execute(delete(holds).where(holds.c.expires_at <= now))
+    # One whose claims somebody is about to drop is left for the next time: the foreign key would wait for them.
+    bare = ~exists().where(Claim.hold_id == holds.c.id)
+    stale = select(holds.c.id).where(holds.c.expires_at <= now, bare).with_for_update(skip_locked=True)
+    db.connection().execute(delete(holds).where(holds.c.id.in_(stale)))
     return gone
 
 
 def _sit_down(db: Session, row: dict[str, Any], now: datetime) -> None:
     """Insert the hold on one of the visitor's seats: the constraint on them bounds the holds of one visitor."""
-    connection = db.connection()
-    for seat in SEATS:
-        if connection.scalar(_INSERT[connection.dialect.name], row | {"seat": seat}) is not None:
-            return
-    stale = select(holds.c.id).where(holds.c.visitor == row["visitor"], holds.c.expires_at <= now)
-    for hold_id in connection.scalars(stale).all():
-        claims.release(db, Owner("hold", hold_id))
-        connection.execute(delete(holds).where(holds.c.id == hold_id))
-    for seat in SEATS:
-        if connection.scalar(_INSERT[connection.dialect.name], row | {"seat": seat}) is not None:
-            return
+    if _take_seat(db, row) or (_stand_up(db, row["visitor"], now) and _take_seat(db, row)):
+        return
     raise TooManyHolds
+
+
+def _take_seat(db: Session, row: dict[str, Any]) -> bool:
+    insert = _INSERT[db.connection().dialect.name]
+    return any(db.connection().scalar(insert, row | {"seat": seat}) is not None for seat in SEATS)
+
+
+def _stand_up(db: Session, visitor: bytes, now: datetime) -> bool:
+    """Let run-out holds of a visitor be nobody's; their claims stay, as to touch them now would be out of turn."""
+    stale = select(holds.c.id).where(holds.c.visitor == visitor, holds.c.expires_at <= now)
+    found = db.connection().scalars(stale.with_for_update(skip_locked=True)).all()
+    if found:
+        nobody = {"visitor": secrets.token_bytes(len(visitor))}
+        db.connection().execute(update(holds).where(holds.c.id.in_(found)).values(nobody))
+    return bool(found)
 
 
 def _digest(token: str) -> bytes:

@@ -1,6 +1,7 @@
 """Placing: of the places that could meet a wish, the first that has the time takes it, whole or not at all."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import cast
 
@@ -28,36 +29,46 @@ def place(
     now: datetime,
     *,
     moving: datetime | None = None,
+    leaving: Owner | None = None,
 ) -> tuple[Place, Practitioner]:
-    """Take practitioner, rooms and buffers for a start; `moving` is the start of an owner who has claims already.
+    """Take practitioner, rooms and buffers for a start; raises SlotTaken, and then everything is as it was.
 
-    Raises SlotTaken, or NotOffered when the day has as many visits of the service as it takes.
+    `moving` is the start of an owner who has claims at the same location already; `leaving` is as for `claims.take`.
+    Raises NotOffered when the day has as many visits of the service as it takes, at all places.
     """
+    leaving = leaving if moving is None else owner
+    full = 0
     for candidate in places:
-        _check_cap(db, candidate, starts_at, owner, now, moving)
+        stays = moving is not None and _same_day(candidate, moving, starts_at)
+        if not stays and _is_full(db, candidate, starts_at, leaving or owner, now):
+            full += 1
+            continue
         start, end = slots.claimed_span(candidate.service, int(starts_at.timestamp()))
         span = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
         who = [each.calendar_id for each in candidate.practitioners]
         needs = [who, *catalog.rooms(candidate.service, candidate.location)]
         try:
-            got = claims.take(db, owner, needs, span, now, has_claims=moving is not None)
+            # What is taken here and given up must not stay locked while another place is tried.
+            with db.connection().begin_nested() if len(places) > 1 else nullcontext():
+                got = claims.take(db, owner, needs, span, now, leaving=leaving)
         except SlotTaken:
             continue
         return candidate, candidate.practitioners[who.index(got[0])]
+    if full == len(places):
+        raise NotOffered("starts_at", "This day has as many of these visits as we take: please choose another day.")
     raise SlotTaken
 
 
-def _check_cap(
-    db: Session, candidate: Place, starts_at: datetime, owner: Owner, now: datetime, moving: datetime | None
-) -> None:
-    """Raise NotOffered when the cap of a day is reached; who books a service with a cap holds its row meanwhile."""
+def _same_day(candidate: Place, one: datetime, other: datetime) -> bool:
+    zone = candidate.location.zone
+    return clock.day_of(one, zone) == clock.day_of(other, zone)
+
+
+def _is_full(db: Session, candidate: Place, starts_at: datetime, owner: Owner, now: datetime) -> bool:
+    """Whether the cap of a day is reached, a hold of `owner` apart; the row of such a service is locked meanwhile."""
     service, location = candidate.service, candidate.location
     if service.daily_cap is None:
-        return
+        return False
     db.connection().execute(select(services.c.id).where(services.c.id == service.id).with_for_update(key_share=True))
-    day = clock.day_of(starts_at, location.zone)
-    if moving is not None and clock.day_of(moving, location.zone) == day:
-        return
     own_hold = owner.id if owner.kind == "hold" else None
-    if is_full(db, service, location, day, now, but_hold=own_hold):
-        raise NotOffered("starts_at", "This day has as many of these visits as we take: please choose another day.")
+    return is_full(db, service, location, clock.day_of(starts_at, location.zone), now, but_hold=own_hold)

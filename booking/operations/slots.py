@@ -1,12 +1,12 @@
 """Slots: which starts are free, with a fixed number of queries whatever is asked."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, func, literal_column, select, union_all
+from sqlalchemy import Table, func, literal_column, null, select, union_all
 from sqlalchemy.orm import Session
 
 from booking.domain import clock, offers, slots
@@ -57,29 +57,27 @@ def state(db: Session) -> tuple[int, int]:
 def find(db: Session, catalog: Catalog, question: Question, now: datetime) -> Found:
     """The free slots of some days; raises NotOffered."""
     places = _places(catalog, question)
-    zone = places[0].location.zone
-    first = question.first or clock.day_of(now, zone)
+    first = question.first or clock.day_of(now, places[0].location.zone)
     windows = [slots.days_window(first, question.days, place.location) for place in places]
     found, expiries = _free(db, catalog, places, windows, now, question.hold_id)
-    changes = [
-        datetime.fromtimestamp(clock.midnight(clock.day_of(now, zone) + timedelta(days=1), zone), UTC),
-        *expiries,
-    ]
-    if found:  # the first one goes when its notice begins
-        changes.append(found[0].starts_at - timedelta(minutes=places[0].service.notice_minutes))
-    return Found(found, places[0].location.timezone, first, min(changes))
+    return Found(found, places[0].location.timezone, first, _next_change(places, found, expiries, now))
+
+
+def find_first(db: Session, catalog: Catalog, question: Question, now: datetime) -> Found:
+    """The first free slot, if any, from the first day asked for to the end of the horizon; raises NotOffered."""
+    places = _places(catalog, question)
+    first = question.first or clock.day_of(now, places[0].location.zone)
+    windows = []
+    for place in places:
+        begin, _ = slots.days_window(first, 1, place.location)
+        windows.append((begin, slots.bookable_window(place.service, place.location, now)[1]))
+    found, expiries = _free(db, catalog, places, windows, now, question.hold_id)
+    return Found(found[:1], places[0].location.timezone, first, _next_change(places, found, expiries, now))
 
 
 def next_free(db: Session, catalog: Catalog, question: Question, now: datetime) -> Slot | None:
-    """The first free slot from the first day asked for to the end of the horizon; raises NotOffered."""
-    places = _places(catalog, question)
-    windows = []
-    for place in places:
-        first = question.first or clock.day_of(now, place.location.zone)
-        begin, _ = slots.days_window(first, 1, place.location)
-        windows.append((begin, slots.bookable_window(place.service, place.location, now)[1]))
-    found, _ = _free(db, catalog, places, windows, now, question.hold_id)
-    return found[0] if found else None
+    """The slot of `find_first`; raises NotOffered."""
+    return next(iter(find_first(db, catalog, question, now).slots), None)
 
 
 def nearest(db: Session, catalog: Catalog, wish: Wish, now: datetime, count: int = 3) -> list[Slot]:
@@ -100,7 +98,7 @@ def explain(db: Session, catalog: Catalog, question: Question, now: datetime) ->
         first = question.first or clock.day_of(now, place.location.zone)
         window = slots.days_window(first, question.days, place.location)
         taken, _ = _taken(db, catalog, [place], [window], now, question.hold_id)
-        full = _full_days(db, place.service, place.location, window, now)
+        full, _ = _full_days(db, place.service, place.location, window, now)
         for start, who, reason in offers.explain(catalog, place, window, claims=taken, full_days=full, now=now):
             found.append((datetime.fromtimestamp(start, UTC), who.slug, place.location.slug, reason))
     return sorted(found)
@@ -111,7 +109,8 @@ def is_full(
 ) -> bool:
     """Whether the cap of a service is reached on a day; the caller holds the service's row."""
     window = slots.days_window(on, 1, location)
-    return bool(_full_days(db, service, location, window, now, but_hold))
+    full, _ = _full_days(db, service, location, window, now, but_hold)
+    return bool(full)
 
 
 def _places(catalog: Catalog, question: Question) -> list[Place]:
@@ -139,16 +138,29 @@ def _horizon(places: Sequence[Place], now: datetime) -> int:
 def _free(
     db: Session, catalog: Catalog, places: Sequence[Place], windows: Sequence[Span], now: datetime, hold_id: int | None
 ) -> tuple[list[Slot], list[datetime]]:
+    """The free slots of a window at each place, and when the holds that are in the way run out."""
     taken, expiries = _taken(db, catalog, places, windows, now, hold_id)
     found: list[Slot] = []
     for place, window in zip(places, windows, strict=True):
-        full = _full_days(db, place.service, place.location, window, now, hold_id)
+        full, others = _full_days(db, place.service, place.location, window, now, hold_id)
+        expiries += others
         found += slots.find(
             catalog, place.service, place.location, place.practitioners, window, claims=taken, full_days=full, now=now
         )
     if len(places) > 1:
         found.sort(key=lambda slot: slot.starts)
     return found, expiries
+
+
+def _next_change(
+    places: Sequence[Place], found: Sequence[Slot], expiries: Sequence[datetime], now: datetime
+) -> datetime:
+    """When an answer is another by the passing of time alone."""
+    zones = {place.location.zone for place in places}
+    midnights = [_instant(clock.midnight(clock.day_of(now, zone) + timedelta(days=1), zone)) for zone in zones]
+    # The first one goes when its notice begins.
+    notice = timedelta(minutes=places[0].service.notice_minutes)
+    return min([*midnights, *expiries, *(slot.starts_at - notice for slot in found[:1])])
 
 
 def _taken(
@@ -170,22 +182,26 @@ def _taken(
 
 def _full_days(
     db: Session, service: Service, location: Location, window: Span, now: datetime, but_hold: int | None = None
-) -> set[date]:
+) -> tuple[set[date], list[datetime]]:
+    """The days on which the cap of a service is reached, and when the holds that count for it run out."""
     if service.daily_cap is None:
-        return set()
+        return set(), []
     first, last = (clock.day_of(_instant(second), location.zone) for second in (window[0], window[1] - 1))
     begin, end = map(_instant, slots.days_window(first, (last - first).days + 1, location))
-    visits = _starts(appointments, service, location, begin, end).where(appointments.c.status.in_(_LIVE))
-    held = _starts(holds, service, location, begin, end).where(holds.c.expires_at > now)
+    held = _of_days(holds, holds.c.expires_at, service, location, begin, end).where(holds.c.expires_at > now)
     if but_hold is not None:
         held = held.where(holds.c.id != but_hold)
-    starts: Iterable[datetime] = db.connection().scalars(union_all(visits, held))
-    counts = Counter(clock.day_of(start, location.zone) for start in starts)
-    return {day for day, count in counts.items() if count >= service.daily_cap}
+    visits = _of_days(appointments, null(), service, location, begin, end).where(appointments.c.status.in_(_LIVE))
+    rows = db.connection().execute(union_all(held, visits)).all()
+    counts = Counter(clock.day_of(starts_at, location.zone) for starts_at, _ in rows)
+    full = {day for day, count in counts.items() if count >= service.daily_cap}
+    return full, [expires_at for _, expires_at in rows if expires_at is not None]
 
 
-def _starts(table: Table, service: Service, location: Location, begin: datetime, end: datetime) -> Any:
-    return select(table.c.starts_at).where(
+def _of_days(
+    table: Table, expires_at: Any, service: Service, location: Location, begin: datetime, end: datetime
+) -> Any:
+    return select(table.c.starts_at, expires_at).where(
         table.c.service_id == service.id,
         table.c.location_id == location.id,
         table.c.starts_at >= begin,

@@ -1,171 +1,204 @@
 // Makes the form nicer where a script can run; without it, the same form works through the server alone.
-"use strict";
+import { chooser } from "./times.js";
 
-(() => {
-  const form = document.getElementById("lead-form");
-  const summary = document.getElementById("error-summary");
-  if (!form || !summary || !window.fetch || !window.AbortController) return;
+const form = document.getElementById("lead-form");
+const summary = document.getElementById("error-summary");
+const button = document.getElementById("send");
+const progress = document.getElementById("form-progress");
+const times = chooser(form, () => wait(false));
+const part = (name) => summary.querySelector(`[data-part=${name}]`);
 
-  const button = form.querySelector("button[type=submit]");
-  const label = button.textContent;
-  const progress = document.getElementById("form-progress");
-  const part = (name) => summary.querySelector(`[data-part=${name}]`);
-  const show = (place, text) => {
-    place.textContent = text || "";
-    place.hidden = !text;
-  };
+function show(place, text) {
+  place.textContent = text || "";
+  place.hidden = !text;
+}
 
-  // --- sending -----------------------------------------------------------------------------
+// --- sending -------------------------------------------------------------------------------
 
-  const patience = 15000;
+const patience = 15000;
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (button.disabled) return;
-    wait(true);
-    try {
-      judge(await send());
-    } catch {
-      // Time-out, no network, or an answer that is none: it may have arrived, so no more is claimed.
-      refuse({ detail: form.dataset.unsure });
-    }
-  });
-
-  window.addEventListener("pageshow", () => {
-    // After "back" the browser may show the page as it was left: waiting.
-    wait(false);
-    // Older browsers heed autofocus on controls only, not on what the server has to say.
-    if (!summary.hidden && !("autofocus" in summary)) summary.focus();
-  });
-
-  async function send() {
-    const control = new AbortController();
-    const timer = setTimeout(() => control.abort(), patience);
-    try {
-      const response = await fetch(form.action, {
-        method: "POST",
-        headers: { Accept: "application/json" },
-        body: new URLSearchParams(new FormData(form)),
-        signal: control.signal,
-      });
-      // A server in between may drop the Accept header: then the answer is the thank-you page itself.
-      const landed = response.ok && response.redirected ? response.url : "";
-      return { status: response.status, ok: response.ok, landed, body: landed ? {} : await response.json() };
-    } finally {
-      clearTimeout(timer);
-    }
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (button.disabled) return;
+  if (event.submitter?.name === "starts_at") take(event.submitter);
+  wait(true);
+  try {
+    judge(await send());
+  } catch {
+    // Time-out, no network, or an answer that is none: it may have arrived, so no more is claimed.
+    refuse({ detail: form.dataset.unsure });
   }
+});
 
-  function judge({ status, ok, landed, body }) {
-    if (landed) return window.location.assign(landed);
-    if (ok && body.reference) return leaveFor(body);
-    if (status === 503) return refuse({ ...body, detail: form.dataset.away });
-    if (status >= 400 && status < 500) return refuse(body);
-    return refuse({ detail: form.dataset.unsure });
+window.addEventListener("pageshow", () => {
+  // After "back" the browser may show the page as it was left: waiting.
+  wait(false);
+  // Older browsers heed autofocus on controls only, not on what the server has to say.
+  if (!summary.hidden && !("autofocus" in summary)) summary.focus();
+});
+
+async function send() {
+  const data = new FormData(form);
+  const hold = await times.settled();
+  for (const [name, value] of [["starts_at", times.chosen()], ["hold", hold]]) {
+    data.delete(name);
+    if (value) data.set(name, value);
   }
-
-  function leaveFor(body) {
-    const target = new URL(`received/${encodeURIComponent(body.reference)}`, form.action);
-    if (body.suggestions && body.suggestions.email) target.searchParams.set("check", "email");
-    window.location.assign(target);
+  const control = new AbortController();
+  const timer = setTimeout(() => control.abort(), patience);
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      headers: { Accept: "application/json" },
+      body: new URLSearchParams(data),
+      signal: control.signal,
+    });
+    // A server in between may drop the Accept header: then the answer is the thank-you page itself.
+    const landed = response.ok && response.redirected ? response.url : "";
+    return { status: response.status, ok: response.ok, landed, body: landed ? {} : await response.json() };
+  } finally {
+    clearTimeout(timer);
   }
+}
 
-  function wait(waiting) {
-    button.disabled = waiting;
-    button.textContent = waiting ? button.dataset.wait : label;
-    progress.textContent = waiting ? button.dataset.wait : "";
-  }
+function judge({ status, ok, landed, body }) {
+  if (landed) return window.location.assign(landed);
+  if (ok && body.reference) return leaveFor(body);
+  if (body.errors?.starts_at || body.errors?.hold) offer(body.alternatives);
+  if (status === 503) return refuse({ ...body, detail: form.dataset.away });
+  if (status >= 400 && status < 500) return refuse(body);
+  return refuse({ detail: form.dataset.unsure });
+}
 
-  // --- saying what went wrong, in the places the server uses ---------------------------------
+// What the success page is told in its address: the same as by `said_after` in representations.py.
+function leaveFor({ reference, suggestions, appointment, advice }) {
+  const target = new URL(`received/${encodeURIComponent(reference)}`, form.action);
+  const tell = (name, value) => target.searchParams.set(name, value);
+  if (suggestions?.email) tell("check", "email");
+  if (appointment) tell("visit", appointment.manage_url.split("/").pop());
+  else if (times.chosen()) tell("time", "open");
+  if (advice) tell("advice", form.querySelector("[data-level=emergency]:checked") ? "emergency" : "urgent");
+  window.location.assign(target);
+}
 
-  function refuse({ title, detail, errors, reference }) {
-    wait(false);
-    errors = errors || {};
-    const fields = [...form.querySelectorAll("[data-field]")];
-    for (const field of fields) mark(field, errors[field.dataset.field]);
-    const lines = [
-      ...otherThan(fields, errors).map((text) => line(text)),
-      ...fields.flatMap((field) => (errors[field.dataset.field] || []).map((text) => line(text, field))),
-    ];
-    part("sentence").textContent = title || form.dataset.failed;
-    show(part("detail"), lines.length ? "" : detail);
-    part("errors").replaceChildren(...lines);
-    part("errors").hidden = !lines.length;
-    part("reference").textContent = reference || "";
-    part("kept").hidden = !reference;
-    summary.hidden = false;
-    summary.focus();
-  }
+function wait(waiting) {
+  const { wait: patient, book, request } = button.dataset;
+  button.disabled = waiting;
+  button.textContent = waiting ? patient : times.chosen() ? book : request;
+  progress.textContent = waiting ? patient : "";
+}
 
-  function mark(field, texts = []) {
-    show(document.getElementById(`${field.dataset.field}-error`), texts.join(" "));
-    if (field.matches("fieldset")) return;
-    const control = controlOf(field);
-    if (texts.length) control.setAttribute("aria-invalid", "true");
-    else control.removeAttribute("aria-invalid");
-  }
+// --- another time in place of one that was taken: it stands in the summary, one tap away -----
 
-  function otherThan(fields, errors) {
-    const own = fields.map((field) => field.dataset.field);
-    return Object.keys(errors).filter((name) => !own.includes(name)).flatMap((name) => errors[name]);
-  }
+function offer(alternatives = []) {
+  part("nearest").replaceChildren(...alternatives.map(alternative));
+  times.lose(alternatives);
+}
 
-  function line(text, field) {
-    const item = document.createElement("li");
-    if (!field) {
-      item.textContent = text;
-      return item;
-    }
-    const link = document.createElement("a");
-    link.href = `#${controlOf(field).id}`;
-    link.textContent = `${field.dataset.label}: ${text}`.replace("?:", "?");
-    item.append(link);
+function alternative(slot) {
+  const item = part("alternative").content.cloneNode(true);
+  const book = item.querySelector("button");
+  book.value = slot.starts_at;
+  book.textContent = times.words(slot);
+  if (times.isOther(slot)) book.dataset.practitioner = slot.practitioner;
+  return item;
+}
+
+function take({ value, dataset }) {
+  if (dataset.practitioner) times.turnTo(dataset);
+  times.choose(value, { hold: false });
+}
+
+// --- saying what went wrong, in the places the server uses -----------------------------------
+
+function refuse({ title, detail, errors = {}, reference, alternatives }) {
+  wait(false);
+  const fields = [...form.querySelectorAll("[data-field]")];
+  for (const field of fields) mark(field, errors[field.dataset.field]);
+  const lines = [
+    ...otherThan(fields, errors).map((text) => line(text)),
+    ...fields.flatMap((field) => (errors[field.dataset.field] || []).map((text) => line(text, field))),
+  ];
+  part("sentence").textContent = title || form.dataset.failed;
+  show(part("detail"), lines.length ? "" : detail);
+  part("errors").replaceChildren(...lines);
+  part("errors").hidden = !lines.length;
+  part("alternatives").hidden = !alternatives?.length;
+  part("reference").textContent = reference || "";
+  part("kept").hidden = !reference;
+  summary.hidden = false;
+  summary.focus();
+}
+
+function mark(field, texts = []) {
+  show(document.getElementById(`${field.dataset.field}-error`), texts.join(" "));
+  if (field.matches("fieldset, details")) return;
+  const control = controlOf(field);
+  if (texts.length) control.setAttribute("aria-invalid", "true");
+  else control.removeAttribute("aria-invalid");
+}
+
+function otherThan(fields, errors) {
+  const own = fields.map((field) => field.dataset.field);
+  return Object.keys(errors).filter((name) => !own.includes(name)).flatMap((name) => errors[name]);
+}
+
+function line(text, field) {
+  const item = document.createElement("li");
+  if (!field) {
+    item.textContent = text;
     return item;
   }
+  const link = document.createElement("a");
+  const label = field.dataset.label || field.querySelector("label, legend").firstChild.textContent.trim();
+  link.href = `#${field.id || controlOf(field).id}`;
+  link.textContent = `${label}: ${text}`.replace("?:", "?");
+  item.append(link);
+  return item;
+}
 
-  function controlOf(field) {
-    return field.querySelector("input, select, textarea");
-  }
+function controlOf(field) {
+  return field.querySelector("input[id], select, textarea");
+}
 
-  // --- "Did you mean ...?" ---------------------------------------------------------------------
+// --- "Did you mean ...?" -----------------------------------------------------------------------
 
-  const email = document.getElementById("email");
-  const hint = document.getElementById("email-hint");
-  const usualHint = hint.textContent;
-  const domains = form.dataset.suggestDomains.split(" ").filter(Boolean);
-  hint.setAttribute("aria-live", "polite");
+const email = document.getElementById("email");
+const hint = document.getElementById("email-hint");
+const usualHint = hint.textContent;
+const domains = form.dataset.suggestDomains.split(" ").filter(Boolean);
+hint.setAttribute("aria-live", "polite");
 
-  email.addEventListener("blur", () => {
-    const at = email.value.lastIndexOf("@");
-    const typed = email.value.slice(at + 1).trim().toLowerCase();
-    const meant = at > 0 && !domains.includes(typed) && domains.find((domain) => oneSlip(typed, domain));
-    if (meant) suggest(email.value.slice(0, at + 1).trim() + meant);
-    else hint.textContent = usualHint;
+email.addEventListener("blur", () => {
+  const at = email.value.lastIndexOf("@");
+  const typed = email.value.slice(at + 1).trim().toLowerCase();
+  const meant = at > 0 && !domains.includes(typed) && domains.find((domain) => oneSlip(typed, domain));
+  if (meant) suggest(email.value.slice(0, at + 1).trim() + meant);
+  else hint.textContent = usualHint;
+});
+
+function suggest(address) {
+  const apply = document.createElement("button");
+  apply.type = "button";
+  apply.className = "apply";
+  apply.textContent = address;
+  apply.addEventListener("click", () => {
+    email.value = address;
+    hint.textContent = usualHint;
+    email.focus();
   });
+  hint.replaceChildren("Did you mean ", apply, "?");
+}
 
-  function suggest(address) {
-    const apply = document.createElement("button");
-    apply.type = "button";
-    apply.className = "apply";
-    apply.textContent = address;
-    apply.addEventListener("click", () => {
-      email.value = address;
-      hint.textContent = usualHint;
-      email.focus();
-    });
-    hint.replaceChildren("Did you mean ", apply, "?");
-  }
-
-  // One letter other, too many, missing, or two swapped.
-  function oneSlip(typed, domain) {
-    let same = 0;
-    while (same < typed.length && typed[same] === domain[same]) same += 1;
-    const [a, b] = [typed.slice(same), domain.slice(same)];
-    return (
-      a.slice(1) === b.slice(1) ||
-      a.slice(1) === b ||
-      a === b.slice(1) ||
-      (a[0] === b[1] && a[1] === b[0] && a.slice(2) === b.slice(2))
-    );
-  }
-})();
+// One letter other, too many, missing, or two swapped.
+function oneSlip(typed, domain) {
+  let same = 0;
+  while (same < typed.length && typed[same] === domain[same]) same += 1;
+  const [a, b] = [typed.slice(same), domain.slice(same)];
+  return (
+    a.slice(1) === b.slice(1) ||
+    a.slice(1) === b ||
+    a === b.slice(1) ||
+    (a[0] === b[1] && a[1] === b[0] && a.slice(2) === b.slice(2))
+  );
+}

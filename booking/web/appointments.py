@@ -36,7 +36,8 @@ appointments = Blueprint("appointments", __name__, url_prefix="/appointments/<to
 @appointments.get("")
 def show(token: str) -> Response:
     """The appointment, and what can still be done with it; looking changes nothing."""
-    return _page(_visit(token))
+    visit = _visit(token)
+    return _as_json(visit) if representations.wants_json(request) else _page(visit)
 
 
 @appointments.post("/cancellation")
@@ -83,14 +84,14 @@ def calendar(token: str) -> Response:
     """The appointment as a file for calendars; it says when and where, and nothing about health."""
     visit, clinic = _visit(token), premises().clinic
     file = calendar_file.Visit(
-        uid=f"{visit.row.reference}@{premises().base_url.partition('://')[2].partition('/')[0]}",
+        uid=f"{visit.row.reference}@booking",  # not our host name: that may change in the life of a visit
         sequence=visit.row.sequence,
         cancelled=visit.row.status == AppointmentStatus.CANCELLED,
         starts_at=visit.row.starts_at,
         ends_at=visit.row.ends_at,
         timezone=visit.row.timezone,
         title=f"Appointment, {clinic.name.split()[0]}",
-        place=f"{clinic.name}, {visit.location.address}",
+        place=visit.location.address,  # a clinic's name can say what it treats
         clinic_email=clinic.email,
         stamped_at=visit.row.updated_at,
     )
@@ -123,7 +124,7 @@ def _instant(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _as_json(visit: Visit) -> Response:
-    response = jsonify(status=visit.row.status, appointment=visits.of(visit))
+    response = jsonify(status=visit.row.status, appointment=visits.of(visit), can_change=_can_change(visit))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -139,25 +140,38 @@ def _refused(visit: Visit, status: int, detail: str, *, field: str = "", taken: 
 
 
 def _page(visit: Visit, status: int = 200, **context: Any) -> Response:
-    now, row = utc_now(), visit.row
-    ahead = AppointmentStatus(row.status).is_ahead
-    can_change = ahead and offers.can_still_change(visit.service, row.starts_at, now, visit.location.zone)
+    row, can_change = visit.row, _can_change(visit)
     body = render_template(
         "public/appointment.html",
         clinic=premises().clinic,
         visit=visit,
         when=times.long_time(row.starts_at.astimezone(ZoneInfo(row.timezone))),
         cancelled=row.status == AppointmentStatus.CANCELLED,
-        over=row.ends_at <= now,
+        over=row.ends_at <= utc_now(),
         can_change=can_change,
         times=_other_times(visit) if can_change else None,
+        zone_name=times.zone_name(visit.location.timezone),
+        until=times.day_and_time(_last_change(visit)),
         moved=request.args.get("moved") == "yes",
+        moving="from" in request.args or "problem" in context,
         csp_nonce=headers.nonce(),
         **({"problem": "", "alternatives": ()} | context),
     )
     response = Response(body, status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _last_change(visit: Visit) -> datetime:
+    """The end of the time in which `offers.can_still_change`."""
+    zone, starts_at = visit.location.zone, visit.row.starts_at
+    wall = clock.wall_minus(starts_at.astimezone(zone).replace(tzinfo=None), visit.service.cutoff_minutes)
+    return clock.instant_at(wall, zone, starts_at).astimezone(zone)
+
+
+def _can_change(visit: Visit) -> bool:
+    ahead = AppointmentStatus(visit.row.status).is_ahead
+    return ahead and offers.can_still_change(visit.service, visit.row.starts_at, utc_now(), visit.location.zone)
 
 
 def _other_times(visit: Visit) -> times.Times | None:

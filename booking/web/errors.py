@@ -19,6 +19,7 @@ from booking.domain.errors import (
 )
 from booking.spool import SpoolFull
 from booking.web import headers, representations
+from booking.web.pace import TooOften
 from booking.web.premises import premises
 
 DETAILS = {
@@ -41,6 +42,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(KeyReused, _key_reused)
     app.register_error_handler(NotOffered, _not_offered)
     app.register_error_handler(TooManyHolds, _too_many_holds)
+    app.register_error_handler(TooOften, _too_often)
     app.register_error_handler(HoldUnknown, _hold_unknown)
     app.register_error_handler(AlreadyExtended, _already_extended)
     app.register_error_handler(AppointmentUnknown, _appointment_unknown)
@@ -86,7 +88,11 @@ def _not_offered(refusal: NotOffered) -> Response:
 
 def _too_many_holds(_refusal: TooManyHolds) -> Response:
     text = "You are keeping as many times as one can. They are free again after ten minutes."
-    return _answer(429, text, extra={"Retry-After": "60"})
+    return _answer(429, text, extra={"Retry-After": "600"})
+
+
+def _too_often(_refusal: TooOften) -> Response:
+    return _answer(429, "This comes too often. Please wait a minute.", extra={"Retry-After": "60"})
 
 
 def _hold_unknown(_refusal: HoldUnknown) -> Response:

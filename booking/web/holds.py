@@ -3,13 +3,14 @@
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
+from flask.blueprints import BlueprintSetupState
 
 from booking import reception
 from booking.domain import clock
 from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
-from booking.domain.errors import NotOffered, SlotTaken, TooManyHolds
+from booking.domain.errors import NotOffered, SlotTaken
 from booking.domain.fields import Fields, sort
 from booking.domain.offers import Wish
 from booking.domain.submission import yes_or_no
@@ -17,23 +18,30 @@ from booking.operations import holds
 from booking.operations.holds import Held
 from booking.web import representations, visits
 from booking.web.intake import client_digest, utc_now
-from booking.web.pace import Pace
+from booking.web.pace import Pace, TooOften
 from booking.web.parsing import read_body
 from booking.web.premises import premises
 
 # Of one process; the seats of a visitor, which the database counts, are the bound that matters.
 MOST_A_MINUTE = 20
-pace = Pace(MOST_A_MINUTE)
+NEAREST, NONE_NEAR = "These are the nearest ones that are free.", "No other time is free now: please call us."
+KEPT_HERE = "booking pace of holds"
 
 hold_routes = Blueprint("holds", __name__, url_prefix="/api/v1")
+
+
+@hold_routes.record
+def open_pace(setup: BlueprintSetupState) -> None:
+    """Let each application count for itself."""
+    setup.app.extensions[KEPT_HERE] = Pace(MOST_A_MINUTE)
 
 
 @hold_routes.post("/holds")
 def place() -> tuple[Response, int]:
     """Hold a slot (`service`, `starts_at`, perhaps `practitioner` and `location`), or extend one by its `hold`."""
-    visitor = client_digest(request)
+    visitor, pace = client_digest(request), current_app.extensions[KEPT_HERE]
     if not pace.allows(visitor):
-        raise TooManyHolds
+        raise TooOften
     pairs = read_body(request.get_data(cache=False), request.mimetype, dict(request.mimetype_params))
     asked = sort(pairs)
     now = utc_now()
@@ -46,8 +54,8 @@ def place() -> tuple[Response, int]:
             wish = _wish(catalog, asked)
             held, practitioner, location = holds.place(db, catalog, wish, visitor=visitor, now=now)
     except SlotTaken:
-        detail = "Somebody has just taken this time. These are the nearest ones that are free."
         nearest = reception.alternatives(premises(), wish, now)
+        detail = f"Somebody has just taken this time. {NEAREST if nearest else NONE_NEAR}"
         return representations.problem(409, detail, {"starts_at": [detail]}, alternatives=visits.slots(nearest)), 409
     shown = _shown(held) | {"practitioner": practitioner.slug, "location": location.slug}
     return jsonify(shown | {"starts_at": held.starts_at.astimezone(location.zone).isoformat()}), 201
@@ -56,8 +64,10 @@ def place() -> tuple[Response, int]:
 @hold_routes.delete("/holds/<token>")
 def release(token: str) -> tuple[str, int]:
     """Give a hold back; of one that is not there, or no more, the same is said."""
-    with premises().database.transaction() as db:
-        if held := holds.find(db, token, utc_now()):
+    with premises().database.reading() as db:  # who only guesses takes no writer's turn
+        held = holds.find(db, token, utc_now())
+    if held is not None:
+        with premises().database.transaction() as db:
             holds.release(db, held)
     return "", 204
 
@@ -70,7 +80,7 @@ def _wish(catalog: Catalog, asked: Fields) -> Wish:
             words["starts_at"], where.zone if where else ZoneInfo(premises().clinic.timezone)
         )
     except NoInstant as refusal:
-        raise NotOffered("starts_at", str(refusal)) from refusal
+        raise NotOffered("starts_at", str(refusal) if words["starts_at"] else "Please choose a time.") from refusal
     new_patient = yes_or_no(asked.text("new_patient"))
     return Wish(words["service"], starts_at, words["practitioner"], words["location"], new_patient)
 

@@ -7,6 +7,10 @@ from threading import Lock
 MOST_CLIENTS = 10_000
 
 
+class TooOften(Exception):
+    """A client asks for the same kind of thing too often; in a while it may again."""
+
+
 class Pace:
     """At most `most` times in `seconds` for each client; of very many clients the longest silent are forgotten.
 

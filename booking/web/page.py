@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -12,10 +13,12 @@ from booking.domain.catalog import Catalog
 from booking.domain.contact import EMAIL_DOMAINS, REAL_NEIGHBOURS
 from booking.domain.errors import NotOffered
 from booking.domain.fields import HONEYPOT, Fields
+from booking.domain.status import Bookable
 from booking.domain.submission import yes_or_no
 from booking.operations.slots import Question
-from booking.web import catalog, headers, times
+from booking.web import catalog, headers, menu, times
 from booking.web.intake import fresh_key, utc_now
+from booking.web.menu import Menu
 from booking.web.premises import premises
 
 NONCE_HERE, KEY_HERE, STARTED_HERE = "nonce-goes-here", "key-goes-here", "started-goes-here"
@@ -32,8 +35,20 @@ CHOICES = {
     "consent_reply": {"", "true", "false"},
     "consent_marketing": {"", "true", "false"},
 }
+TIME = ("starts_at", "hold")  # where it is lost, it must not be asked for again by itself
 # The page sets these anew, has made a name of them, or shows them in a way of their own.
 UNSHOWN = {"first_name", "last_name", "submission_key", "started_at", "consent_version", "symptoms", HONEYPOT}
+
+FIRST_AVAILABLE = "with the first available of us"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The time that was chosen: its value, and how it is read."""
+
+    value: str
+    when: str
+    who: str
 
 
 def fresh() -> Response:
@@ -51,15 +66,20 @@ def fresh() -> Response:
     return response
 
 
-def again(fields: Fields, status: int, **context: Any) -> Response:
-    """The page with every keystroke kept; `context` says what went wrong, and what may be chosen instead."""
+def again(fields: Fields, status: int, *, time_lost: bool = False, **context: Any) -> Response:
+    """The page with every keystroke kept; `context` says what went wrong, and what may be chosen instead.
+
+    A time that is lost is named, but no longer chosen.
+    """
     values, others = _typed(fields)
+    if time_lost:
+        context["lost"] = values["starts_at"]
+        values, others = values | {"starts_at": ""}, [(name, text) for name, text in others if name not in TIME]
     key = fields.text("submission_key") or fresh_key()
     started = fields.text("started_at") or _started()
     context.setdefault("symptoms", [str(each) for each in fields.canonical.get("symptoms", ())])
-    body = _render(
-        values, others, nonce=headers.nonce(), key=key, started=started, catalog=offered(), **context
-    )  # fmt: skip
+    known = offered()
+    body = _render(values, others, nonce=headers.nonce(), key=key, started=started, catalog=known, **context)
     response = Response(body, status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -76,13 +96,19 @@ def offered() -> Catalog | None:
 
 
 def times_for(fields: Fields) -> tuple[times.Times | None, dict[str, list[str]]]:
-    """The week of times that fits what was chosen so far, and by field what keeps it from being shown."""
+    """The week of times that fits what was chosen so far, and by field what keeps it from being shown.
+
+    Neither for a service whose times are agreed on by phone: that is no mistake of whoever chose it.
+    """
     first = _date(str(fields.extras.get(WEEK_FIELD, "")))
     service, practitioner, location = (fields.text(name).strip() for name in ("service", "practitioner", "location"))
     new_patient = yes_or_no(fields.text("new_patient"))
     question = Question(service, practitioner, location, first, times.DAYS_SHOWN, new_patient)
     try:
-        return times.week(catalog.current(), question), {}
+        known = catalog.current()
+        if (named := known.service(service)) and named.bookable == Bookable.CALL:
+            return None, {}
+        return times.week_with(known, question, "" if first else fields.text("starts_at")), {}
     except NotOffered as refusal:
         return None, {refusal.field: [str(refusal)]}
     except DatabaseAway:
@@ -119,8 +145,18 @@ def _texts(found: Any) -> list[str]:
 
 
 def _render(
-    values: dict[str, str], others: Sequence[tuple[str, str]], *, nonce: str, key: str, started: str, **context: Any
+    values: dict[str, str],
+    others: Sequence[tuple[str, str]],
+    *,
+    nonce: str,
+    key: str,
+    started: str,
+    catalog: Catalog | None,
+    **context: Any,
 ) -> str:
+    clinic = premises().clinic
+    offered = menu.of(catalog, clinic)
+    values = offered.slugs_for(values)
     empty: dict[str, Any] = {
         "errors": {},
         "failure": None,
@@ -132,9 +168,13 @@ def _render(
     }
     return render_template(
         "public/page.html",
-        clinic=premises().clinic,
+        clinic=clinic,
+        menu=offered,
         values=values,
         others=others,
+        service=offered.service(values.get("service", "")),
+        zone_name=times.zone_name(_zone(values, catalog)),
+        chosen=_chosen(values, offered, catalog),
         submission_key=key,
         started_at=started,
         csp_nonce=nonce,
@@ -142,8 +182,28 @@ def _render(
         times_action=url_for("public.post_times"),
         week_field=WEEK_FIELD,
         suggest_domains=EMAIL_DOMAINS + REAL_NEIGHBOURS,
-        **(empty | context),
+        **(empty | context | {"lost": _when(context.get("lost", ""), values, catalog)}),
     )
+
+
+def _chosen(values: dict[str, str], offered: Menu, catalog: Catalog | None) -> Chosen | None:
+    if not (value := values.get("starts_at", "").strip()):
+        return None
+    named = [person for person in offered.people if person.slug == values.get("practitioner")]
+    able = named or offered.giving(values.get("service", ""))
+    who = f"with {able[0].name}" if len(able) == 1 else FIRST_AVAILABLE
+    return Chosen(value, _when(value, values, catalog), who)
+
+
+def _when(value: str, values: dict[str, str], catalog: Catalog | None) -> str:
+    """How a chosen time is read; one that is no time stands as it was sent."""
+    local = times.local_time(value, _zone(values, catalog))
+    return times.day_and_time(local) if local else value
+
+
+def _zone(values: dict[str, str], catalog: Catalog | None) -> str:
+    where = catalog.location(values.get("location", "")) if catalog else None
+    return where.timezone if where else premises().clinic.timezone
 
 
 def _started() -> str:

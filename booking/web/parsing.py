@@ -18,7 +18,9 @@ BODY_BYTES = 64 * 1024
 MOST_FIELDS = 60
 DEEPEST_JSON = 8
 MAY_BE_TICKED = {"consent_reply", "consent_marketing", "new_patient", HONEYPOT}
-SURROGATE = re.compile("[\ud800-\udfff]")
+# What names a time may be anything: it is the time that is refused, and the enquiry is kept.
+NAMES_A_TIME = {"starts_at", "hold"}
+SURROGATE, NOT_TEXT = re.compile("[\ud800-\udfff]"), re.compile("[\0\ud800-\udfff]")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Pairs = list[tuple[str, Any]]
@@ -48,11 +50,13 @@ def bounded(pairs: Pairs) -> Pairs:
     """The same pairs, once it is sure that they are not too many and hold nothing that no database keeps."""
     if len(pairs) > MOST_FIELDS:
         raise CannotRead(f"A form has at most {MOST_FIELDS} fields; this has {len(pairs)}.")
-    for label, value in pairs:
-        for text in _texts([label, value]):
-            if "\0" in text or not (text.isascii() or SURROGATE.search(text) is None):
-                reason = "This contains characters that are not text."
-                raise CannotRead(reason, canonical(label) or _shown(label), pairs=pairs)
+    for place, (label, value) in enumerate(pairs):
+        if all(map(_is_text, _texts([label, value]))):
+            continue
+        name = canonical(label)
+        if name not in NAMES_A_TIME:
+            raise CannotRead("This contains characters that are not text.", name or _shown(label), pairs=pairs)
+        pairs[place] = name, NOT_TEXT.sub("\ufffd", value or "")  # which no time and no hold has
     return pairs
 
 
@@ -153,6 +157,8 @@ def _typed(label: str, value: Any) -> Any:
         return value
     if name == "started_at" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if name in NAMES_A_TIME:
+        return json.dumps(value)
     raise CannotRead("This must be a text.", name)
 
 
@@ -178,6 +184,10 @@ def _is_deeper(value: Any, depth: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
+
+
+def _is_text(text: str) -> bool:
+    return "\0" not in text and (text.isascii() or SURROGATE.search(text) is None)
 
 
 def _texts(values: list[Any]) -> list[str]:

@@ -13,6 +13,7 @@ from booking.database import DatabaseAway
 from booking.domain import reference as references
 from booking.domain.errors import AppointmentUnknown, CannotRead
 from booking.domain.fields import Fields, sort
+from booking.domain.status import AppointmentStatus
 from booking.operations import appointments
 from booking.reception import Receipt
 from booking.spool import SpoolFull
@@ -23,6 +24,7 @@ from booking.web.parsing import printable, read_body
 from booking.web.premises import premises
 
 RETRY_SECONDS = "30"
+NO_TIMES = "We cannot show you times yet."  # nothing was sent, so nothing has failed
 
 public = Blueprint("public", __name__)
 
@@ -41,8 +43,10 @@ def page() -> Response:
 def post_times() -> Response:
     """The page again with everything typed, and times to choose from: the way without a script. Stores nothing."""
     body = request.get_data(cache=False)
-    pairs = read_body(body, request.mimetype, dict(request.mimetype_params))
-    return _with_times(sort(pairs))
+    fields = sort(read_body(body, request.mimetype, dict(request.mimetype_params)))
+    if with_whom := request.args.get("practitioner"):  # a button can name one field alone, and it names the time
+        fields.canonical["practitioner"] = [with_whom]
+    return _with_times(fields)
 
 
 @public.post("/leads")
@@ -125,6 +129,7 @@ def _unbooked(intake: Intake, receipt: Receipt) -> Response:
     return form.again(
         intake.fields,
         status,
+        time_lost=not {"starts_at", "hold"}.isdisjoint(errors),
         errors=errors,
         failure=representations.FAILED,
         reference=receipt.reference,
@@ -135,7 +140,7 @@ def _unbooked(intake: Intake, receipt: Receipt) -> Response:
 
 def _with_times(fields: Fields) -> Response:
     week, errors = form.times_for(fields)
-    return form.again(fields, 422 if errors else 200, errors=errors, times=week)
+    return form.again(fields, 422 if errors else 200, errors=errors, failure=NO_TIMES if errors else None, times=week)
 
 
 def _visit(token: str) -> dict[str, Any] | None:
@@ -152,6 +157,7 @@ def _visit(token: str) -> dict[str, Any] | None:
             "service": found.service,
             "practitioner": found.practitioner,
             "location": found.location,
+            "cancelled": found.row.status == AppointmentStatus.CANCELLED,
             "token": token,
         }
     return None
@@ -162,7 +168,10 @@ def _refused(intake: Intake, receipt: Receipt) -> Response:
     detail = "Nothing you typed is lost. Please look at the fields that are marked and send it again."
     if representations.wants_json(request):
         return representations.problem(422, detail, errors, receipt.reference)
-    return form.again(intake.fields, 422, errors=errors, failure=representations.FAILED, reference=receipt.reference)
+    week = form.times_for(intake.fields)[0] if intake.fields.text("service") else None
+    return form.again(
+        intake.fields, 422, errors=errors, failure=representations.FAILED, reference=receipt.reference, times=week
+    )
 
 
 def _away(intake: Intake) -> Response:

@@ -1,5 +1,7 @@
 """The catalogue, appointments, holds and time off, and the claims that no two of them can share."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -45,9 +47,12 @@ ONE_DAY = {
 
 def upgrade() -> None:
     """Make the tables, and what guards the claims on each engine."""
-    catalogue()
+    versions()
+    what_and_where()
+    people_and_rooms()
     hours()
     appointments()
+    holds_and_time_off()
     claims()
     op.execute("INSERT INTO catalog_state (id, version) VALUES (1, 0)")
 
@@ -58,8 +63,8 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def catalogue() -> None:
-    """What is offered, by whom, where."""
+def versions() -> None:
+    """The versions of the catalogue and of each calendar."""
     op.create_table(
         "catalog_state",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),
@@ -72,6 +77,10 @@ def catalogue() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calendar")),
     )
+
+
+def what_and_where() -> None:
+    """What is offered, and where."""
     op.create_table(
         "location",
         *named(),
@@ -108,6 +117,10 @@ def catalogue() -> None:
         sa.CheckConstraint("audience IN ('anyone', 'new', 'returning')", name=op.f("ck_service_audience")),
         sa.CheckConstraint("bookable IN ('online', 'call', 'hidden')", name=op.f("ck_service_bookable")),
     )  # fmt: skip
+
+
+def people_and_rooms() -> None:
+    """By whom it is offered, and with what."""
     op.create_table(
         "practitioner",
         *named(),
@@ -168,7 +181,7 @@ def hours() -> None:
 
 
 def appointments() -> None:
-    """Who takes time: visits, holds, time off."""
+    """Booked visits."""
     op.create_table(
         "appointment",
         sa.Column("id", sa.BigInteger, autoincrement=False, nullable=False),
@@ -198,6 +211,10 @@ def appointments() -> None:
     op.create_index(op.f("ix_appointment_lead_id"), "appointment", ["lead_id"])
     for columns in (["service_id", "location_id", "starts_at"], ["practitioner_id", "starts_at"]):
         op.create_index(op.f("_".join(["ix", *(f"appointment_{each}" for each in columns)])), "appointment", columns)
+
+
+def holds_and_time_off() -> None:
+    """What else takes time: holds, and being away."""
     op.create_table(
         "hold",
         sa.Column("id", sa.BigInteger, autoincrement=False, nullable=False),
@@ -276,7 +293,7 @@ def what_whom_where() -> list[sa.Column[object]]:
     return [sa.Column(f"{name}_id", sa.Integer, nullable=False) for name in ("service", "practitioner", "location")]
 
 
-def to(table: str, *targets: str, **options: object) -> list[sa.ForeignKeyConstraint]:
+def to(table: str, *targets: str, **options: Any) -> list[sa.ForeignKeyConstraint]:
     """Foreign keys from `<target>_id` to each target."""
     return [
         sa.ForeignKeyConstraint([f"{each}_id"], [f"{each}.id"], name=op.f(f"fk_{table}_{each}_id_{each}"), **options)

@@ -110,6 +110,24 @@ def test_an_expired_token_opens_nothing(terminal: Terminal, client: FlaskClient,
     assert "Bearer" in answer.headers["WWW-Authenticate"]
 
 
+@ON_SQLITE
+def test_a_name_typed_over_several_lines_is_listed_in_one(terminal: Terminal) -> None:
+    made = terminal.call("token", "create", "--name", " the\tfront\r\ndesk\u2028", "--scope", "leads:export")
+    assert made.exit_code == 0
+    (line,) = terminal.call("token", "list").stdout.splitlines()
+    assert line.split("\t")[:2] == ["1", "the front desk"]
+    assert len(line.split("\t")) == 6
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", ["", " \n", "x" * 201, "\x1b[31mred", "desk\u202e", os.fsdecode(b"caf\xe9")])
+def test_a_name_that_a_list_cannot_show_is_refused(terminal: Terminal, name: str) -> None:
+    result = terminal.call("token", "create", "--name", name, "--scope", "leads:export")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Must be a name of 1 to 200 printable characters." in result.stderr
+    assert terminal.call("token", "list").stdout == ""
+
+
 @pytest.mark.parametrize("number", ["7", "0", "9" * 30])
 def test_a_token_that_does_not_live_cannot_be_revoked(terminal: Terminal, number: str) -> None:
     secret(terminal, "leads:export")
@@ -158,16 +176,50 @@ def test_export_writes_the_bytes_that_the_web_gives_and_puts_their_digest_on_rec
         ("--not-held", {"held": "no"}, 3),
         ("--from 2020-01-01 --to 2020-12-31", {"from": "2020-01-01", "to": "2020-12-31"}, 0),
         ("--from 2020-01-01", {"from": "2020-01-01"}, 3),
+        ("--q 北京", {"q": "北京"}, 1),
+        ("--q ANA@example", {"q": "ANA@example"}, 1),
+        ("--urgent", {"urgent": "yes"}, 1),
+        ("--not-urgent --q 555-0134", {"urgent": "no", "q": "555-0134"}, 1),
+        ("--since 2020-01-01T00:00:00Z", {"since": "2020-01-01T00:00:00Z"}, 3),
+        ("--since 2999-12-31T23:00:00-05:00", {"since": "2999-12-31T23:00:00-05:00"}, 0),
         ("--columns name,phone,reference --profile raw", {"columns": "name,phone,reference", "profile": "raw"}, 3),
     ],
 )
 def test_each_filter_of_export_chooses_what_the_same_filter_of_the_web_does(
-    terminal: Terminal, client: FlaskClient, words: str, query: dict[str, str], rows: int
+    terminal: Terminal, client: FlaskClient, database: Database, words: str, query: dict[str, str], rows: int
 ) -> None:
     post(client)
+    with database.transaction() as db:
+        db.execute(update(Lead).where(Lead.email == "ana@example.com").values(urgent=True))
     exported = terminal.export(*words.split())
     assert exported == ask(client, secret(terminal, "leads:export", "leads:export:raw"), **query).data
     assert len(list(csv.reader(io.StringIO(exported.decode(), newline="")))) == rows + 1
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("since", text) for text in ("yesterday", "2026-11-24", "2026-11-24T15:30:00", "0001-01-01T00:00:00Z")),
+        *(("from", text) for text in ("24.11.2026", "20261124", "2026-11-31", "2026-W48-2", "1899-12-31")),
+        *(("to", text) for text in ("tomorrow", "9999-12-31")),
+        *((name, "x" * 501) for name in ("q", "service")),
+    ],
+)
+def test_what_the_web_refuses_as_a_filter_export_refuses_in_the_same_words(
+    terminal: Terminal, client: FlaskClient, name: str, text: str
+) -> None:
+    (problem,) = ask(client, secret(terminal, "leads:export"), **{name: text}).get_json()["errors"][name]
+    result = terminal.call("export", f"--{name}", text)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"Error: Invalid value for '--{name}': {problem}\n")
+
+
+@ON_SQLITE
+def test_a_filter_that_is_no_text_is_refused(terminal: Terminal) -> None:
+    result = terminal.run("export", "--q", os.fsdecode(b"caf\xe9"))
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"Must be a text" in result.stderr
 
 
 @ON_SQLITE

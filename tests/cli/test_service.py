@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from booking.cli import booking
+from booking.database import revision
 from booking.domain.submission import Submission
 from booking.runtime import Runtime
 from tests.cli.conftest import OTHER_KEY, Terminal
@@ -31,7 +32,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 def commands(group: click.Group = booking, *before: str) -> Iterator[tuple[str, ...]]:
     """The words of every command there is."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from commands(command, *before, name)
         else:
@@ -79,7 +82,7 @@ def ended(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM
 
 
 def test_every_command_has_help_that_needs_no_settings() -> None:
-    for words in [(), ("token",), *commands()]:
+    for words in [(), ("token",), ("catalog",), *commands()]:
         result = CliRunner().invoke(booking, [*words, "--help"])
         assert result.exit_code == 0, words
         assert result.stdout.startswith(f"Usage: booking {' '.join(words)}".rstrip())
@@ -89,7 +92,7 @@ def test_every_command_has_help_that_needs_no_settings() -> None:
 def test_the_readme_names_every_command_and_no_other() -> None:
     told = re.findall(r"^\| `booking .*?\|", README.read_text(), re.MULTILINE)
     names = {name.removeprefix("booking ") for row in told for name in re.findall(r"`([^`]+)`", row)}
-    assert {name.removeprefix("token ") for name in names} == {words[-1] for words in commands()}
+    assert {name.split()[-1] for name in names} == {words[-1] for words in commands()}
 
 
 @ON_SQLITE
@@ -101,7 +104,7 @@ def test_the_real_command_has_help_even_with_settings_that_cannot_be_used(termin
 
 NEEDING_THE_DATABASE = [
     "migrate", "migrate --to base", "doctor", "reconcile", "rotate-keys", "export", "import {file}",
-    "token create --name desk --scope leads:export", "token list", "token revoke 1",
+    "seed", "catalog show", "token create --name desk --scope leads:export", "token list", "token revoke 1",
 ]  # fmt: skip
 
 
@@ -190,6 +193,15 @@ def test_serve_prepare_makes_the_schema_serves_and_ends_well_on_sigterm(
         assert ask(port, "POST", "/leads", LEAD)[0] == 201
         assert ended(process) == (0, b"")
     assert terminal.call("export", "--output", str(terminal.folder / "out")).stderr == "1 leads\n"
+
+
+def test_serve_prepare_migrates_only_what_is_behind(terminal: Terminal) -> None:
+    terminal.call("migrate", "--to", "base")
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that each ends by itself
+        busy = terminal.told(BIND=f"127.0.0.1:{taken.getsockname()[1]}")
+        first, second = (busy.run("serve", "--prepare").stderr.decode().splitlines() for _ in range(2))
+    assert first == [f"The schema stands at {revision.head()}.", *second]
+    assert terminal.call("doctor").exit_code == 0
 
 
 @ON_SQLITE

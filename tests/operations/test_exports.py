@@ -18,6 +18,7 @@ from booking.domain import tabular
 from booking.keyring import Keyring
 from booking.models.lead import Lead, LeadAlias, new_id
 from booking.operations import exports, imports
+from booking.operations.catalog import CatalogCache
 from booking.operations.exports import Export, Filters
 from booking.operations.imports import Line
 from booking.operations.leads import Desk
@@ -34,7 +35,7 @@ class Shelf:
 
     def put(self, *leads: dict[str, Any]) -> None:
         """Store leads as given; each is received a minute after the one before unless it says when."""
-        desk, lines = Desk(clinic.load(), self.keyring), []
+        desk, lines = Desk(clinic.load(), self.keyring, CatalogCache()), []
         for number, lead in enumerate(leads):
             values = {"reference": f"SV-{number}", "email": f"{number}@example.com"} | lead
             at = lead.get("received_at", self.now + timedelta(minutes=number))

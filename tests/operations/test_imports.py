@@ -21,6 +21,7 @@ from booking.domain.errors import CannotRead
 from booking.keyring import Keyring
 from booking.models.lead import Consent, Lead, LeadAlias
 from booking.operations import exports, imports
+from booking.operations.catalog import CatalogCache
 from booking.operations.exports import Filters
 from booking.operations.imports import Line, Outcome
 from booking.operations.leads import Desk
@@ -51,7 +52,7 @@ class Desks:
     """A database and what is needed to fill it from files and to take files from it."""
 
     def __init__(self, database: Database, keyring: Keyring, now: datetime) -> None:
-        self.database, self.desk, self.now = database, Desk(clinic.load(), keyring), now
+        self.database, self.desk, self.now = database, Desk(clinic.load(), keyring, CatalogCache()), now
 
     def empty(self) -> None:
         with self.database.transaction() as db:

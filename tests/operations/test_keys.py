@@ -10,9 +10,12 @@ from booking import clinic
 from booking.database import Database
 from booking.domain.submission import Submission
 from booking.keyring import Keyring, Unreadable, key_number
+from booking.models.appointment import REASON, Appointment
 from booking.models.lead import CONTENT, Lead
 from booking.operations import keys, leads
+from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Desk
+from tests.visits import TEN, Clinic
 
 OLD, NEW = (1, bytes(range(32))), (2, bytes(range(32, 64)))
 SECRET = "a secret for tests only: 0123456789abcdef"
@@ -23,7 +26,7 @@ COUNT = 7
 @pytest.fixture
 def messages(database: Database, now: datetime) -> list[str]:
     """The messages of some leads that the old key sealed, in the order of their ids."""
-    desk = Desk(clinic.load(clinic.DEFAULT_PATH), BEFORE)
+    desk = Desk(clinic.load(clinic.DEFAULT_PATH), BEFORE, CatalogCache())
     texts = [f"Message {n} \U0001f600" for n in range(COUNT)]
     with database.transaction() as db:
         for n, message in enumerate(texts):
@@ -82,3 +85,15 @@ def test_without_the_old_key_nothing_is_changed_and_it_is_said(database: Databas
 
 def test_with_no_leads_there_is_nothing_to_do(database: Database) -> None:
     assert reseal_all(database, WHILE) == [0]
+
+
+def test_the_reasons_of_cancellations_are_sealed_anew_too(database: Database, now: datetime) -> None:
+    clinic_at_work = Clinic(database, BEFORE, now)
+    visit = clinic_at_work.book("short", TEN)
+    clinic_at_work.cancel(visit, reason="The knee is worse")
+    with database.transaction() as db:
+        assert keys.reseal(db, WHILE, after=0, place=REASON) == (visit.row.id, 1)
+    with database.reading() as db:
+        sealed = db.get_one(Appointment, visit.row.id).reason
+    assert sealed is not None
+    assert AFTER.open(sealed, REASON, visit.row.id) == "The knee is worse"

@@ -20,6 +20,7 @@ from booking.domain.submission import Circumstances, Submission, compose
 from booking.keyring import Keyring
 from booking.models.lead import CONTENT, Consent, Lead
 from booking.operations import leads
+from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Captured, Desk
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "message": "My back hurts since May."}
@@ -33,7 +34,7 @@ Capture = Callable[..., Captured]
 @pytest.fixture
 def desk(keyring: Keyring) -> Desk:
     """The demonstration clinic with the keys of this test."""
-    return Desk(clinic.load(clinic.DEFAULT_PATH), keyring)
+    return Desk(clinic.load(clinic.DEFAULT_PATH), keyring, CatalogCache())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The clinic's file: the good one loads, and a wrong one is refused with every problem named at once."""
 
-from collections.abc import Callable
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,31 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from booking import clinic
-
-DEMO = clinic.DEFAULT_PATH.read_text(encoding="utf-8")
-
-Write = Callable[..., Path]
-"""Writes the demonstration clinic with some passages replaced."""
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def changed(*replacements: tuple[str, str]) -> Path:
-        text = DEMO
-        for old, new in replacements:
-            assert old in text, f"the demonstration clinic no longer contains {old!r}"
-            text = text.replace(old, new, 1)
-        path = tmp_path / "clinic.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return changed
-
-
-def problems_of(path: Path) -> tuple[str, ...]:
-    with pytest.raises(clinic.ClinicFileWrong) as refusal:
-        clinic.load(path)
-    return refusal.value.problems
+from tests.clinic.conftest import DEMO, Write, line_with, problems_of, without_lines
 
 
 def test_the_demonstration_clinic_loads() -> None:
@@ -42,8 +17,8 @@ def test_the_demonstration_clinic_loads() -> None:
     assert (demo.region, demo.reference_prefix) == ("US", "SV")
     assert ZoneInfo(demo.timezone).key == "America/New_York"
     assert [hours.days for hours in demo.hours][-1] == "Sunday"
-    assert demo.services[1].slug == "back-pain-care"
-    assert demo.services[1].duration_minutes == 45
+    assert demo.services[2].slug == "back-pain-care"
+    assert demo.services[2].duration_minutes == 45
     assert {service.bookable for service in demo.services} == {"online", "call"}
     assert len(demo.texts.next_steps) == 3
     assert (demo.light.on_brand, demo.dark.on_brand) == ("#ffffff", "#0c231b")
@@ -109,26 +84,32 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> N
 def test_an_empty_file_is_told_everything_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "clinic.toml"
     path.touch()
-    named = [problem.partition(":")[0] for problem in problems_of(path)]
+    named = [problem.partition(":")[0] for problem in without_lines(problems_of(path))]
     top = "name tagline phone phone_e164 email timezone region reference_prefix"
     assert sorted(named) == sorted([*top.split(), "address", "hours", "services", "texts", "consents", "brand"])
 
 
-def test_all_problems_are_named_at_once(write: Write) -> None:
+def test_all_problems_are_named_at_once_each_with_its_line(write: Write) -> None:
     path = write(
         ('tagline = "', 'tagline = "" # "'),
-        ("America/New_York", "America/Saint_Augustine"),
+        ('"America/New_York"   #', '"America/Saint_Augustine"   #'),
         ('city = "St. Augustine"\n', ""),
-        ("duration_minutes = 45", 'duration_minutes = "long"'),
+        ("duration_minutes = 30", 'duration_minutes = "long"'),
         ("#1f6652", "green"),
     )
+    places = ("tagline =", "timezone =", "[address]", 'duration_minutes = "long"', 'brand = "green"')
+    tagline, timezone, address, duration, brand = (line_with(path, place) for place in places)
     assert problems_of(path) == (
-        "tagline: must be a text, not empty and without control characters",
-        "address.city: is missing",
-        "timezone: is not the name of a time zone, such as America/New_York",
-        "services[2].duration_minutes: must be a whole number from 5 to 480",
-        "brand.light.brand: must be a colour such as #1f6652",
+        f"clinic.toml line {tagline}: tagline: must be a text, not empty and without control characters",
+        f"clinic.toml line {timezone}: timezone: is not the name of a time zone, such as America/New_York",
+        f"clinic.toml line {address}: address.city: is missing",
+        f"clinic.toml line {duration}: services[2].duration_minutes: must be a whole number from 5 to 480",
+        f"clinic.toml line {brand}: brand.light.brand: must be a colour such as #1f6652",
     )
+
+
+def test_what_is_missing_at_the_top_has_no_line(write: Write) -> None:
+    assert problems_of(write(("tagline = ", "# "))) == ("clinic.toml: tagline: is missing",)
 
 
 def test_the_refusal_itself_says_all_problems(write: Write) -> None:
@@ -136,6 +117,7 @@ def test_the_refusal_itself_says_all_problems(write: Write) -> None:
     with pytest.raises(ValueError, match="region: must be two capital letters") as refusal:
         clinic.load(path)
     assert "reference_prefix: must be two to four capital letters" in str(refusal.value)
+    assert str(path) in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +133,6 @@ def test_the_refusal_itself_says_all_problems(write: Write) -> None:
         ('"904-555-0134"', '"ask inside"', "phone_e164: is another number than phone"),
         ("America/New_York", "../America/New_York", "timezone: is not the name of a time zone"),
         ("America/New_York", "America", "timezone: is not the name of a time zone"),
-        ('slug = "aesthetics"', 'slug = "Skin Care"', "services[6].slug: must be small letters"),
-        ('slug = "aesthetics"', 'slug = "massage-therapy"', "services[6].slug: massage-therapy is already"),
-        ("duration_minutes = 30", "duration_minutes = true", "services[1].duration_minutes: must be a whole"),
-        ("duration_minutes = 30", "duration_minutes = 0", "services[1].duration_minutes: must be a whole"),
-        ('bookable = "call"', 'bookable = "maybe"', 'services[3].bookable: must be "online" or "call"'),
         ('version = "2026-11"', 'version = "2026,11"', "consents.reply.version: must be letters"),
         ("[consents.marketing]", "[consents.newsletter]", "consents.marketing: is missing"),
         ('"You come as you are', '7, "You come as you are', "texts.next_steps[3]: must be a text"),
@@ -165,7 +142,7 @@ def test_the_refusal_itself_says_all_problems(write: Write) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key(write: Write, old: str, new: str, problem: str) -> None:
-    assert any(found.startswith(problem) for found in problems_of(write((old, new))))
+    assert any(found.startswith(problem) for found in without_lines(problems_of(write((old, new)))))
 
 
 @pytest.mark.parametrize("list_of_tables", ["hours", "services"])
@@ -173,33 +150,34 @@ def test_a_list_that_must_not_be_empty_is_refused(write: Write, list_of_tables: 
     path = write(('name = "Serenoa', f'{list_of_tables} = []\nname = "Serenoa'))
     text = path.read_text(encoding="utf-8").replace(f"[[{list_of_tables}]]", "[[other]]")
     path.write_text(text, encoding="utf-8")
-    assert f"{list_of_tables}: must be a list with at least one entry" in problems_of(path)
+    assert f"{list_of_tables}: must be a list with at least one entry" in without_lines(problems_of(path))
 
 
 def test_a_table_of_another_kind_is_named_once(write: Write) -> None:
-    path = write(("[address]", 'address = "12 Example Lane"\n[place]'))
-    text = path.read_text(encoding="utf-8").replace('address = "12 Example Lane"\n', "")
-    path.write_text('address = "12 Example Lane"\n' + text, encoding="utf-8")
-    assert problems_of(path) == ("address: must be a table", "place: is not a known key")
-
-
-def test_two_services_without_a_slug_are_not_called_doubles(write: Write) -> None:
-    path = write(('slug = "aesthetics"\n', ""), ('slug = "back-pain-care"\n', ""))
-    assert problems_of(path) == ("services[2].slug: is missing", "services[6].slug: is missing")
+    path = write(('name = "Serenoa', 'address = "12 Example Lane"\nname = "Serenoa'), ("[address]", "[place]"))
+    assert without_lines(problems_of(path)) == ["address: must be a table", "place: is not a known key"]
 
 
 def test_a_misspelt_key_is_refused_with_a_suggestion(write: Write) -> None:
     path = write(("headline = ", "headlin = "), ("tagline = ", 'motto = "Be well"\ntagline = '))
-    assert problems_of(path) == (
-        "texts.headline: is missing",
+    assert without_lines(problems_of(path)) == [
         "motto: is not a known key",
+        "texts.headline: is missing",
         "texts.headlin: is not a known key; did you mean headline?",
-    )
+    ]
 
 
 def test_colours_that_cannot_be_read_together_are_refused(write: Write) -> None:
     path = write(('muted = "#53625c"', 'muted = "#9aa5a0"'))
-    assert problems_of(path) == (
+    assert without_lines(problems_of(path)) == [
         "brand.light.muted: is hard to read on paper: a contrast of 2.3, not 4.5",
         "brand.light.muted: is hard to read on surface: a contrast of 2.5, not 4.5",
-    )
+    ]
+
+
+def test_the_page_says_that_a_chosen_time_is_booked_and_that_without_one_the_desk_calls() -> None:
+    texts = clinic.load().texts
+    for words in (texts.form_intro, " ".join(texts.next_steps)):
+        assert "is booked" in words
+        assert "we call or write" in words
+    assert "not a fixed time" not in texts.form_intro

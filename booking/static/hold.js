@@ -1,0 +1,83 @@
+// Keeps the chosen time for a visitor who is typing: a courtesy. What goes wrong here keeps nobody from sending.
+
+const warning = 2 * 60000; // before it runs out
+const unhurried = 500; // so that arrow keys on their way through the times hold none of them
+
+// `say(text, canBeKept, practitioner)` is told how it stands, `taken(alternatives)` that somebody else was quicker.
+export function holds(url, { say, taken }) {
+  let token = "";
+  let timers = [];
+  let starting = 0;
+  let wishes = 0;
+  let last = Promise.resolve();
+
+  const inTurn = (step) => (last = last.then(step).catch(() => {}));
+
+  function place(wish) {
+    release();
+    starting = setTimeout(() => inTurn(() => ask(wish, wishes)), unhurried);
+  }
+
+  async function ask(wish, number) {
+    const answer = await post(wish);
+    if (answer.status === 201) token = answer.body.hold;
+    if (number !== wishes) return; // another time was chosen meanwhile: this one is given back in its turn
+    if (answer.status === 201) begin(answer);
+    else if (answer.status === 409) taken(answer.body.alternatives);
+  }
+
+  function extend() {
+    inTurn(async () => {
+      const answer = await post({ hold: token });
+      if (answer.status === 200) begin(answer);
+      else if (answer.status === 409) end();
+    });
+  }
+
+  function begin({ body, lasts }) {
+    stop();
+    say(`Kept for you for ${Math.round(lasts / 60000)} minutes.`, false, body.practitioner);
+    timers = [
+      setTimeout(() => say(`Kept for you for ${warning / 60000} more minutes.`, body.can_be_extended), lasts - warning),
+      setTimeout(end, lasts),
+    ];
+  }
+
+  function end() {
+    stop();
+    token = "";
+    say("No longer kept for you, but it may still be free.");
+  }
+
+  function release() {
+    wishes += 1;
+    stop();
+    inTurn(async () => {
+      const old = token;
+      token = "";
+      if (old) await fetch(`${url}/${old}`, { method: "DELETE", keepalive: true });
+    });
+  }
+
+  function stop() {
+    [starting, ...timers].forEach(clearTimeout);
+    timers = [];
+  }
+
+  // A form that is sent while a hold is under way would find its own time taken.
+  async function settled() {
+    clearTimeout(starting);
+    await last;
+    return token;
+  }
+
+  async function post(wish) {
+    const response = await fetch(url, { method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams(wish) });
+    const body = await response.json();
+    // Both by the server's clock: that of the visitor may be wrong.
+    const lasts = new Date(body.expires_at) - new Date(response.headers.get("Date"));
+    return { status: response.status, body, lasts: lasts || 600000 };
+  }
+
+  return { place, extend, release, settled, token: () => token };
+}
