@@ -147,7 +147,7 @@ def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:
     try:
         submission = Submission.from_json(payload["submission"])
         received_at = datetime.fromisoformat(payload["received_at"])
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (AttributeError, KeyError, TypeError, ValueError) as wrong:
         raise SpoolFileBad(type(wrong).__name__) from wrong
     with premises.database.transaction() as db:
         leads.recover(db, submission, premises.desk, reference=waiting.reference, received_at=received_at, now=now)

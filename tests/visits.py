@@ -59,6 +59,7 @@ class Clinic:
 
     def load(self, wanted: Catalog) -> None:
         """Change the catalogue."""
+        self.wanted = wanted
         with self.database.transaction() as db:
             catalog_loading.load(db, wanted, now=self.now)
             self.diary = Diary(catalog.read(db, self.now.date()), self.keyring, "SV")
@@ -77,9 +78,9 @@ class Clinic:
         lead_id, wish = self.somebody() if lead is None else lead, Wish(service, at, who)
         return self.do(appointments.book, self.diary, wish, lead_id=lead_id, now=self.now, **more)
 
-    def hold(self, service: str, at: datetime, who: str = "", visitor: str = "somebody") -> Held:
+    def hold(self, service: str, at: datetime, who: str = "", visitor: str | bytes = "somebody") -> Held:
         """Hold a slot for a visitor."""
-        named = visitor.encode().ljust(16)
+        named = visitor if isinstance(visitor, bytes) else visitor.encode().ljust(16)
         return self.do(holds.place, self.diary.catalog, Wish(service, at, who), visitor=named, now=self.now)[0]
 
     def move(self, visit: Visit, at: datetime, **more: Any) -> Visit:
@@ -111,6 +112,10 @@ class Clinic:
     def give_back(self, time_off_id: int) -> None:
         """Take time off back."""
         self.do(time_off.give_back, time_off_id)
+
+    def tidy_up(self) -> int:
+        """Delete what has run out."""
+        return self.do(holds.forget_expired, self.now)
 
     def do(self, operation: Callable[..., Result], *args: Any, **more: Any) -> Result:
         """Let an operation have a transaction of its own."""

@@ -10,7 +10,7 @@ INSTANT = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]([01]\d|2[0-3]):\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)?", re.ASCII
 )
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-ONE_DAY = timedelta(days=1)
+ONE_MINUTE, ONE_DAY = timedelta(minutes=1), timedelta(days=1)
 # Between these, every time of a day is an instant in every zone.
 FIRST_DAY, LAST_DAY = date.min + ONE_DAY, date.max - ONE_DAY
 
@@ -57,9 +57,10 @@ def instant_of(on: date, minutes: int, zone: ZoneInfo) -> int:
 
     A time the clock skips is the end of the gap; of a time it shows twice the first is meant.
     """
-    naive = datetime(on.year, on.month, on.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - no zone, as above
+    naive = datetime(on.year, on.month, on.day) + minutes * ONE_MINUTE  # noqa: DTZ001 - no zone, as above
+    again = datetime(naive.year, naive.month, naive.day, naive.hour, naive.minute, fold=1)  # noqa: DTZ001 - as above
     wall = (on.toordinal() - EPOCH_ORDINAL) * 86400 + 60 * minutes
-    first, second = wall - _offset(naive, zone), wall - _offset(naive.replace(fold=1), zone)
+    first, second = wall - _offset(naive, zone), wall - _offset(again, zone)
     # In a gap the two readings change places: the clock jumps somewhere between them.
     return first if first <= second else _jump(second, first, zone)
 

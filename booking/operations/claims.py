@@ -117,7 +117,7 @@ def prolong(db: Session, hold: Owner, now: datetime, *, parts: int) -> bool:
         return False
     later = update(claims).where(claims.c.id.in_([claim.id for claim in found])).values(expires_at=hold.expires_at)
     db.connection().execute(later)
-    _note_changed(db, {claim.calendar_id for claim in found})
+    _note_changed(db, {claim.calendar_id for claim in found if claim.expires_at != hold.expires_at})
     return True
 
 

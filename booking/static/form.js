@@ -1,16 +1,30 @@
 // Makes the form nicer where a script can run; without it, the same form works through the server alone.
-import { chooser } from "./times.js";
+import { part, write } from "./parts.js";
 
 const form = document.getElementById("lead-form");
 const summary = document.getElementById("error-summary");
 const button = document.getElementById("send");
-const progress = document.getElementById("form-progress");
-const times = chooser(form, () => wait(false));
-const part = (name) => summary.querySelector(`[data-part=${name}]`);
+const failed = part("sentence").textContent;
 
-function show(place, text) {
-  place.textContent = text || "";
-  place.hidden = !text;
+// --- times: what shows them comes when the form is nearly in view, for who only reads needs none of it ---
+
+let coming;
+const chooser = () => (coming ||= import("./times.js").then((times) => times.chooser(form, () => wait(false))).catch(console.error));
+
+new IntersectionObserver((seen, watch) => {
+  if (!seen.some((each) => each.isIntersecting)) return;
+  watch.disconnect();
+  chooser();
+}, { rootMargin: "200px" }).observe(form);
+
+for (const link of document.querySelectorAll(".services a")) {
+  link.addEventListener("click", async (event) => {
+    event.preventDefault();
+    document.getElementById("appointment").scrollIntoView();
+    document.getElementById("times").focus({ preventScroll: true });
+    await chooser();
+    form.querySelector(`[name=service][value="${new URL(link.href).searchParams.get("service")}"]`).click();
+  });
 }
 
 // --- sending -------------------------------------------------------------------------------
@@ -20,10 +34,10 @@ const patience = 15000;
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (button.disabled) return;
-  if (event.submitter?.name === "starts_at") take(event.submitter);
   wait(true);
   try {
-    judge(await send());
+    const times = await chooser();
+    judge(await send(times), times);
   } catch {
     // Time-out, no network, or an answer that is none: it may have arrived, so no more is claimed.
     refuse({ detail: form.dataset.unsure });
@@ -37,13 +51,9 @@ window.addEventListener("pageshow", () => {
   if (!summary.hidden && !("autofocus" in summary)) summary.focus();
 });
 
-async function send() {
+async function send(times) {
   const data = new FormData(form);
-  const hold = await times.settled();
-  for (const [name, value] of [["starts_at", times.chosen()], ["hold", hold]]) {
-    data.delete(name);
-    if (value) data.set(name, value);
-  }
+  if (times) replace(data, { starts_at: times.chosen(), hold: await times.settled() });
   const control = new AbortController();
   const timer = setTimeout(() => control.abort(), patience);
   try {
@@ -61,10 +71,18 @@ async function send() {
   }
 }
 
-function judge({ status, ok, landed, body }) {
+// A chosen time may stand in another week than the one that is shown.
+function replace(data, values) {
+  for (const [name, value] of Object.entries(values)) {
+    data.delete(name);
+    if (value) data.set(name, value);
+  }
+}
+
+function judge({ status, ok, landed, body }, times) {
   if (landed) return window.location.assign(landed);
   if (ok && body.reference) return leaveFor(body);
-  if (body.errors?.starts_at || body.errors?.hold) offer(body.alternatives);
+  if (body.errors?.starts_at || body.errors?.hold) offer(body.alternatives, times);
   if (status === 503) return refuse({ ...body, detail: form.dataset.away });
   if (status >= 400 && status < 500) return refuse(body);
   return refuse({ detail: form.dataset.unsure });
@@ -76,37 +94,28 @@ function leaveFor({ reference, suggestions, appointment, advice }) {
   const tell = (name, value) => target.searchParams.set(name, value);
   if (suggestions?.email) tell("check", "email");
   if (appointment) tell("visit", appointment.manage_url.split("/").pop());
-  else if (times.chosen()) tell("time", "open");
+  else if (isChosen()) tell("time", "open");
   if (advice) tell("advice", form.querySelector("[data-level=emergency]:checked") ? "emergency" : "urgent");
   window.location.assign(target);
 }
 
+const isChosen = () => Boolean(document.querySelector(".has-time"));
+
 function wait(waiting) {
   const { wait: patient, book, request } = button.dataset;
   button.disabled = waiting;
-  button.textContent = waiting ? patient : times.chosen() ? book : request;
-  progress.textContent = waiting ? patient : "";
+  button.textContent = waiting ? patient : isChosen() ? book : request;
+  part("progress").textContent = waiting ? patient : "";
 }
 
-// --- another time in place of one that was taken: it stands in the summary, one tap away -----
-
-function offer(alternatives = []) {
-  part("nearest").replaceChildren(...alternatives.map(alternative));
-  times.lose(alternatives);
-}
-
-function alternative(slot) {
-  const item = part("alternative").content.cloneNode(true);
-  const book = item.querySelector("button");
-  book.value = slot.starts_at;
-  book.textContent = times.words(slot);
-  if (times.isOther(slot)) book.dataset.practitioner = slot.practitioner;
-  return item;
-}
-
-function take({ value, dataset }) {
-  if (dataset.practitioner) times.turnTo(dataset);
-  times.choose(value, { hold: false });
+// Each of the nearest times stands in the summary, one tap away from being booked.
+function offer(alternatives = [], times) {
+  const book = (slot) => () => {
+    times.instead(slot, false);
+    form.requestSubmit(button);
+  };
+  times?.lose(alternatives);
+  if (times) part("instead").replaceChildren(...alternatives.map((slot) => times.button(slot, book(slot))));
 }
 
 // --- saying what went wrong, in the places the server uses -----------------------------------
@@ -119,20 +128,23 @@ function refuse({ title, detail, errors = {}, reference, alternatives }) {
     ...otherThan(fields, errors).map((text) => line(text)),
     ...fields.flatMap((field) => (errors[field.dataset.field] || []).map((text) => line(text, field))),
   ];
-  part("sentence").textContent = title || form.dataset.failed;
-  show(part("detail"), lines.length ? "" : detail);
+  part("sentence").textContent = title || failed;
+  write("detail", lines.length ? "" : detail);
   part("errors").replaceChildren(...lines);
   part("errors").hidden = !lines.length;
   part("alternatives").hidden = !alternatives?.length;
-  part("reference").textContent = reference || "";
-  part("kept").hidden = !reference;
+  part("reference").textContent = reference;
+  part("attempt").hidden = !reference;
   summary.hidden = false;
   summary.focus();
 }
 
 function mark(field, texts = []) {
-  show(document.getElementById(`${field.dataset.field}-error`), texts.join(" "));
-  if (field.matches("fieldset, details")) return;
+  const place = document.getElementById(`${field.dataset.field}-error`);
+  if (!place) return;
+  place.textContent = texts.join(" ");
+  place.hidden = !texts.length;
+  if (field.matches("fieldset")) return;
   const control = controlOf(field);
   if (texts.length) control.setAttribute("aria-invalid", "true");
   else control.removeAttribute("aria-invalid");

@@ -19,34 +19,31 @@ export function holds(url, { say, taken }) {
   }
 
   async function ask(wish, number) {
-    const answer = await post(wish);
-    if (answer.status === 201) token = answer.body.hold;
+    const { status, body, lasts } = await post(wish);
+    if (status === 201) token = body.hold;
     if (number !== wishes) return; // another time was chosen meanwhile: this one is given back in its turn
-    if (answer.status === 201) begin(answer);
-    else if (answer.status === 409) taken(answer.body.alternatives);
+    if (status === 201) begin(body, lasts);
+    else if (status === 409) taken(body.alternatives);
   }
 
-  function extend() {
+  const extend = () =>
     inTurn(async () => {
-      const answer = await post({ hold: token });
-      if (answer.status === 200) begin(answer);
-      else if (answer.status === 409) end();
+      const { status, body, lasts } = await post({ hold: token });
+      if (status === 200) begin(body, lasts);
+      else if (status === 409) end();
     });
-  }
 
-  function begin({ body, lasts }) {
+  function begin(body, lasts) {
     stop();
     say(`Kept for you for ${Math.round(lasts / 60000)} minutes.`, false, body.practitioner);
-    timers = [
-      setTimeout(() => say(`Kept for you for ${warning / 60000} more minutes.`, body.can_be_extended), lasts - warning),
-      setTimeout(end, lasts),
-    ];
+    const warn = () => say(`Kept ${warning / 60000} more minutes.`, body.can_be_extended);
+    timers = [setTimeout(warn, lasts - warning), setTimeout(end, lasts)];
   }
 
   function end() {
     stop();
     token = "";
-    say("No longer kept for you, but it may still be free.");
+    say("No longer kept. It may still be free.");
   }
 
   function release() {
@@ -61,7 +58,6 @@ export function holds(url, { say, taken }) {
 
   function stop() {
     [starting, ...timers].forEach(clearTimeout);
-    timers = [];
   }
 
   // A form that is sent while a hold is under way would find its own time taken.

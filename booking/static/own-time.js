@@ -6,6 +6,6 @@ import { addOwnTime } from "./week.js";
 const time = document.querySelector("time[data-zone]");
 if (elsewhere(time.dataset.zone, new Date(time.dateTime))) {
   write("own", ownTimeInWords(time.dateTime, time.dataset.zone));
-  document.querySelector(".times")?.classList.add("away");
+  document.querySelector(".week")?.classList.add("away");
   for (const radio of document.querySelectorAll(".time [name=starts_at]")) addOwnTime(radio, time.dataset.zone);
 }

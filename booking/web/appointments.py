@@ -13,8 +13,8 @@ from booking.domain import clock, offers
 from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
 from booking.domain.contact import clean_text
-from booking.domain.errors import NotOffered, SlotTaken, TooLate
-from booking.domain.fields import sort
+from booking.domain.errors import CannotRead, NotOffered, SlotTaken, TooLate
+from booking.domain.fields import Fields, sort
 from booking.domain.offers import Wish
 from booking.domain.status import AppointmentStatus
 from booking.operations import appointments as operations
@@ -43,7 +43,7 @@ def show(token: str) -> Response:
 @appointments.post("/cancellation")
 def cancel(token: str) -> WerkzeugResponse:
     """Cancel it (`reason` is optional)."""
-    reason = clean_text(_posted().text("reason"))[:LONGEST_REASON]
+    reason = _reason(_posted())
     visit, now = _visit(token), utc_now()
     try:
         with premises().database.transaction() as db:
@@ -112,8 +112,15 @@ def _diary(catalog: Catalog) -> Diary:
     return Diary(catalog, premises().keyring, premises().clinic.reference_prefix)
 
 
-def _posted() -> Any:
+def _posted() -> Fields:
     return sort(read_body(request.get_data(cache=False), request.mimetype, dict(request.mimetype_params)))
+
+
+def _reason(asked: Fields) -> str:
+    found = asked.extras.get("reason") or ""
+    if not isinstance(found, str):
+        raise CannotRead("This must be a text.", "reason")
+    return clean_text(found)[:LONGEST_REASON]
 
 
 def _instant(text: str, zone: ZoneInfo) -> datetime:
@@ -150,7 +157,6 @@ def _page(visit: Visit, status: int = 200, **context: Any) -> Response:
         over=row.ends_at <= utc_now(),
         can_change=can_change,
         times=_other_times(visit) if can_change else None,
-        zone_name=times.zone_name(visit.location.timezone),
         until=times.day_and_time(_last_change(visit)),
         moved=request.args.get("moved") == "yes",
         moving="from" in request.args or "problem" in context,

@@ -173,7 +173,6 @@ def _render(
         values=values,
         others=others,
         service=offered.service(values.get("service", "")),
-        zone_name=times.zone_name(_zone(values, catalog)),
         chosen=_chosen(values, offered, catalog),
         submission_key=key,
         started_at=started,
@@ -197,13 +196,9 @@ def _chosen(values: dict[str, str], offered: Menu, catalog: Catalog | None) -> C
 
 def _when(value: str, values: dict[str, str], catalog: Catalog | None) -> str:
     """How a chosen time is read; one that is no time stands as it was sent."""
-    local = times.local_time(value, _zone(values, catalog))
-    return times.day_and_time(local) if local else value
-
-
-def _zone(values: dict[str, str], catalog: Catalog | None) -> str:
     where = catalog.location(values.get("location", "")) if catalog else None
-    return where.timezone if where else premises().clinic.timezone
+    local = times.local_time(value, where.timezone if where else premises().clinic.timezone)
+    return times.day_and_time(local) if local else value
 
 
 def _started() -> str:

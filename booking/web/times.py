@@ -20,6 +20,7 @@ NOON = 12
 # As many as three rows of a phone hold; of more, the full and half hours are shown first. times.js does the same.
 MOST_SHOWN = 12
 ROUND_MINUTES = {0, 30}
+UNBROKEN = "\N{NO-BREAK SPACE}"  # a narrow line breaks between day and time alone
 # What people call the zones here. The time zone database knows no such names; others go by their city.
 ZONE_NAMES = {
     "America/New_York": "Eastern Time",
@@ -142,14 +143,13 @@ class Times:
         return f"{begin.label} to {end.on.day if begin.on.month == end.on.month else end.label}"
 
     @property
-    def zone_short(self) -> str:
-        """The offset of all times, `EST`, or `EDT, then EST` where the clock changes in this week."""
-        noons = [datetime(on.year, on.month, on.day, NOON, tzinfo=ZoneInfo(self.zone)) for on in self._ends]
-        return ", then ".join(dict.fromkeys(f"UTC{noon:%Z}" if f"{noon:%Z}"[0] in "+-" else f"{noon:%Z}" for noon in noons))
-
-    @property
-    def _ends(self) -> tuple[date, date]:
-        return self.days[0].on, self.days[-1].on
+    def zone_name(self) -> str:
+        """The zone of all times: `Eastern Time (EST)`, or `(EDT, then EST)` where the clock changes in this week."""
+        noons = [datetime(day.on.year, day.on.month, day.on.day, NOON, tzinfo=ZoneInfo(self.zone))
+                 for day in (self.days[0], self.days[-1])]  # fmt: skip
+        city = self.zone.rpartition("/")[2].replace("_", " ")
+        offsets = ", then ".join(dict.fromkeys(f"{noon:%Z}" for noon in noons))
+        return f"{ZONE_NAMES.get(self.zone, f'{city} time')} ({offsets})"
 
     def opened(self, chosen: str = "") -> date | None:
         """The day to show: that of the chosen time, else the first on which something is free."""
@@ -210,7 +210,7 @@ def local_time(value: str, zone: str) -> datetime | None:
     known = ZoneInfo(zone)
     try:
         return clock.read_instant(value.strip(), known).astimezone(known)
-    except NoInstant:
+    except (NoInstant, OverflowError):
         return None
 
 
@@ -223,17 +223,13 @@ def clock_time(local: datetime) -> str:
 
 def day_and_time(local: datetime) -> str:
     """`Tuesday, December 1, 10:30 AM EST`: the zone is always named."""
-    return f"{local:%A, %B} {local.day}, {f'{local:%I:%M %p}'.lstrip('0')} {local:%Z}"
+    shown = f"{local:%I:%M %p} {local:%Z}".lstrip("0")
+    return f"{local:%A, %B}{UNBROKEN}{local.day}, {shown.replace(' ', UNBROKEN)}"
 
 
 def long_time(local: datetime) -> str:
     """`Tuesday, December 1, 2026, 10:30 AM EST`: the zone is always named."""
     return f"{local:%A, %B} {local.day}, {local.year}, {f'{local:%I:%M %p}'.lstrip('0')} {local:%Z}"
-
-
-def zone_name(zone: str) -> str:
-    """What people call a zone: `Eastern Time`."""
-    return ZONE_NAMES.get(zone, f"{zone.rpartition('/')[2].replace('_', ' ')} time")
 
 
 def _day(on: date, times: list[Time]) -> Day:

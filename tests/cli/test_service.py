@@ -200,7 +200,8 @@ def test_serve_prepare_migrates_only_what_is_behind(terminal: Terminal) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:  # so that each ends by itself
         busy = terminal.told(BIND=f"127.0.0.1:{taken.getsockname()[1]}")
         first, second = (busy.run("serve", "--prepare").stderr.decode().splitlines() for _ in range(2))
-    assert first == [f"The schema stands at {revision.head()}.", *second]
+    assert first[0] == f"The schema stands at {revision.head()}."
+    assert not any("schema" in line for line in second)
     assert terminal.call("doctor").exit_code == 0
 
 
@@ -226,6 +227,7 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_a_plain_line(terminal: Ter
 def test_serve_starts_without_its_database_and_what_it_accepts_is_replayed_later(
     terminal: Terminal, away: Terminal, serving: Callable[..., Serving]
 ) -> None:
+    terminal.call("seed")
     server = serving({"BOOKING_DATABASE_URL": away.environ["BOOKING_DATABASE_URL"]})
     status, _, body = ask(server.port, "POST", "/leads", LEAD)
     assert status == 202
@@ -271,6 +273,7 @@ def test_migrate_goes_to_base_and_back(terminal: Terminal) -> None:
     assert terminal.call("doctor").exit_code == 1
     up = terminal.run("migrate")
     assert (up.returncode, up.stdout) == (0, b"")
+    assert terminal.call("seed").exit_code == 0
     assert terminal.call("doctor").stdout == "All is well.\n"
     assert terminal.call("migrate").exit_code == 0
 
@@ -313,6 +316,8 @@ def test_doctor_finds_all_is_well_and_then_each_thing_that_is_not(
     terminal: Terminal, premises: Runtime, client: FlaskClient
 ) -> None:
     terminal.call("token", "create", "--name", "desk", "--scope", "leads:export")
+    assert terminal.call("doctor").stdout == "No catalogue is loaded: run `booking seed`.\n"
+    terminal.call("seed")
     well = terminal.run("doctor")
     assert (well.returncode, well.stdout, well.stderr) == (0, b"All is well.\n", b"")
 
@@ -333,6 +338,7 @@ def test_doctor_finds_all_is_well_and_then_each_thing_that_is_not(
 def test_a_key_can_be_dropped_after_rotation_and_before_it_everything_says_so(
     terminal: Terminal, client: FlaskClient
 ) -> None:
+    terminal.call("seed")
     assert client.post("/leads", json=LEAD).status_code == 201
     before = terminal.export("--profile", "raw")
     old = terminal.environ["BOOKING_ENCRYPTION_KEYS"]

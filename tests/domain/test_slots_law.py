@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -69,7 +70,7 @@ def cases(draw: st.DrawFn) -> Case:
     zone, edge = draw(st.sampled_from([(zone, edge) for zone, edges in EDGES.items() for edge in edges]))
     nearby = st.integers(-2, 2).map(lambda days: edge + timedelta(days=days))
     early = datetime(edge.year, edge.month, edge.day, tzinfo=UTC) - timedelta(days=4)
-    bare = Practice(draw(st.lists(openings.map(written), max_size=3)), zone, draw(visits()))
+    bare = Practice(draw(hours), zone, draw(visits()))
     first, last = bare.window(edge - timedelta(days=draw(st.integers(0, 2))), draw(st.integers(2, 3)))
     cut = mostly(0, 1, 77, 600)
     window = first + 60 * draw(cut), last - 60 * draw(cut)
@@ -79,7 +80,7 @@ def cases(draw: st.DrawFn) -> Case:
         rooms={each: kind for each, kind in ROOMS.items() if draw(mostly(True, False))},
         weekly=draw(st.lists(weekly_hours(nearby), max_size=4)),
         extra=draw(st.lists(extra_hours(nearby), max_size=2)),
-        closures=draw(mostly([], draw(st.lists(closures(nearby), max_size=1)))),
+        closures=draw(st.lists(closures(nearby), max_size=1)),
     )
     taken = {each: draw(claims(window)) for each in (*practice.people, *practice.rooms)}
     now = early + draw(mostly(timedelta(0), draw(st.timedeltas(timedelta(0), timedelta(days=6)))))
@@ -88,14 +89,18 @@ def cases(draw: st.DrawFn) -> Case:
 
 ROOMS = {ROOM: "room", OTHER_ROOM: "room", LASER: "laser"}
 buffers = mostly(0, 5, 10, 15, 37)
-clocks = st.sampled_from([0, 30, 60, 90, 120, 150, 180, 540, 600, 720, 780, 1020, 1380, 1410, 1440]) | st.integers(
-    0, 1440
-)
+clocks = st.sampled_from([0, 30, 60, 90, 120, 150, 180, 540, 600, 720, 780, 1020, 1410, 1440]) | st.integers(0, 1440)
 openings = st.lists(clocks, min_size=2, max_size=2, unique=True).map(sorted)
 
 
-def written(opening: Sequence[int]) -> str:
-    return "-".join(f"{each // 60}:{each % 60}" for each in opening)
+def written(minutes: Sequence[int]) -> list[str]:
+    """Openings that touch, from each of some minutes to the next."""
+    shown = [f"{each // 60}:{each % 60}" for each in minutes]
+    return [f"{opens}-{closes}" for opens, closes in pairwise(shown)]
+
+
+touching = st.lists(clocks, min_size=3, max_size=4, unique=True).map(sorted).map(written)
+hours = st.lists(openings.map(written).map("".join), max_size=3) | touching
 
 
 @st.composite

@@ -133,8 +133,18 @@ def test_consent_is_what_was_ticked() -> None:
 
 
 def test_wishes_and_symptoms_that_have_no_column_are_kept_as_extras() -> None:
-    submission = read(email="a@example.com", starts_at="2026-12-01T15:00:00Z", hold="h1", symptoms=["back", " neck "])
-    assert submission.extras == {"starts_at": "2026-12-01T15:00:00Z", "hold": "h1", "symptoms": ["back", "neck"]}
+    submission = read(email="a@example.com", starts_at="2026-12-01T15:00:00Z", symptoms=["back", " neck "])
+    assert submission.extras == {"starts_at": "2026-12-01T15:00:00Z", "symptoms": ["back", "neck"]}
+    assert submission.asks_for_a_time
+
+
+def test_the_secret_of_a_hold_asks_for_a_time_and_is_not_kept() -> None:
+    submission = read(email="a@example.com", hold="h1")
+    assert (submission.hold, submission.asks_for_a_time, submission.extras) == ("h1", True, {})
+
+
+def test_a_post_without_a_time_asks_for_none() -> None:
+    assert not read(email="a@example.com", starts_at=" ", service="massage-therapy").asks_for_a_time
 
 
 @given(FORM, CIRCUMSTANCES)

@@ -23,6 +23,7 @@ class Answer:
     headers: Mapping[str, str]
     text: str
     seconds: float
+    began: float = 0.0
 
     @property
     def reference(self) -> str:
@@ -31,6 +32,11 @@ class Answer:
             return self.headers["Location"].split("/received/")[1].split("?")[0]
         reference: str = json.loads(self.text)["reference"]
         return reference
+
+    @property
+    def won(self) -> bool:
+        """Whether it got the time it asked for."""
+        return self.status in {HTTPStatus.OK, HTTPStatus.CREATED}
 
     @property
     def replayed(self) -> bool:
@@ -47,19 +53,31 @@ def post(
     port: int, fields: Mapping[str, str], *, key: str = "", path: str = "/leads", accept: str = "application/json"
 ) -> Answer:
     """Post a form on a connection of its own; raises OSError or HTTPException when no whole answer comes."""
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": accept}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    return send(connection, path, fields, key=key, headers={"Accept": accept})
+
+
+def send(
+    connection: http.client.HTTPConnection,
+    path: str,
+    fields: Mapping[str, str],
+    *,
+    key: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The same on a connection that stands already; it is closed afterwards."""
+    told = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"} | dict(headers or {})
     body = urlencode(fields)
     if path.startswith("/api/"):
-        headers["Content-Type"], body = "application/json", json.dumps(dict(fields))
+        told["Content-Type"], body = "application/json", json.dumps(dict(fields))
     if key:
-        headers["Idempotency-Key"] = key
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        told["Idempotency-Key"] = key
     began = time.monotonic()
     try:
-        connection.request("POST", path, body, headers)
+        connection.request("POST", path, body, told)
         response = connection.getresponse()
         text = response.read().decode()
-        return Answer(response.status, dict(response.getheaders()), text, time.monotonic() - began)
+        return Answer(response.status, dict(response.getheaders()), text, time.monotonic() - began, began)
     finally:
         connection.close()
 

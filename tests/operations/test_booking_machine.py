@@ -7,9 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from booking.database import Database
@@ -150,11 +157,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 2))
     def change_the_catalogue(self, number: int) -> None:
-        self.clinic.load(CATALOGUES[number])
+        if self.clinic.wanted is not CATALOGUES[number]:
+            self.clinic.load(CATALOGUES[number])
         self.model.services = {each.slug: each for each in self.clinic.diary.catalog.services}
 
+    @precondition(lambda self: self.holds)
     @rule(service=services, at=times, who=people, which=any_of, pending=st.booleans())
-    def book(self, service: str, at: datetime, who: str, which: int, pending: bool) -> None:  # noqa: FBT001  drawn by name
+    def book_from_a_hold(self, service: str, at: datetime, who: str, which: int, pending: bool) -> None:
         hold_id, held = nth(self.holds, which)
         live = hold_id if hold_id in dict(self.model.live()) else None
         status = AppointmentStatus.PENDING if pending else AppointmentStatus.BOOKED
@@ -169,6 +178,14 @@ class Machine(RuleBasedStateMachine):
             self.model.taken.pop(live or 0, None)
             self.keep(*made)
 
+    @rule(service=services, at=times, who=people)
+    def book_plainly(self, service: str, at: datetime, who: str) -> None:
+        made = self.both(
+            lambda: self.model.place(service, at, who), lambda: self.clinic.book(service, at, who, lead=self.lead)
+        )  # fmt: skip
+        if made is not None:
+            self.keep(*made)
+
     @rule(service=services, at=times, who=people, visitor=st.sampled_from(["one", "two"]))
     def hold(self, service: str, at: datetime, who: str, visitor: str) -> None:
         def modelled() -> Taken:
@@ -181,6 +198,7 @@ class Machine(RuleBasedStateMachine):
         if made is not None:
             self.model.taken[made[1].id], self.holds[made[1].id] = made
 
+    @precondition(lambda self: self.holds)
     @rule(which=any_of)
     def extend(self, which: int) -> None:
         hold_id, held = nth(self.holds, which)
@@ -200,6 +218,7 @@ class Machine(RuleBasedStateMachine):
         if made is not None:
             self.model.taken[hold_id or 0] = made[0]
 
+    @precondition(lambda self: self.holds)
     @rule(which=any_of)
     def release(self, which: int) -> None:
         hold_id, held = nth(self.holds, which)
@@ -207,6 +226,7 @@ class Machine(RuleBasedStateMachine):
             self.both(lambda: None, lambda: self.clinic.do(holds.release, held))
             self.model.taken.pop(hold_id or 0)
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of)
     def cancel(self, which: int) -> None:
         def modelled(there: Taken) -> Taken:
@@ -214,6 +234,7 @@ class Machine(RuleBasedStateMachine):
 
         self.change(which, modelled, self.clinic.cancel)
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of)
     def restore(self, which: int) -> None:
         def modelled(there: Taken) -> Taken:
@@ -223,6 +244,7 @@ class Machine(RuleBasedStateMachine):
 
         self.change(which, modelled, self.clinic.restore)
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of, at=times, who=people)
     def move(self, which: int, at: datetime, who: str) -> None:
         self.change(
@@ -231,6 +253,7 @@ class Machine(RuleBasedStateMachine):
             lambda visit: self.clinic.move(visit, at, practitioner=who),
         )
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of, who=st.sampled_from(["ann", "bob"]))
     def reassign(self, which: int, who: str) -> None:
         self.change(
@@ -239,12 +262,14 @@ class Machine(RuleBasedStateMachine):
             lambda visit: self.clinic.reassign(visit, who),
         )
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of)
     def change_length(self, which: int) -> None:
         self.change(
             which, lambda there: self.keep_place(there, there.starts_at, there.who), self.clinic.change_length
         )  # fmt: skip
 
+    @precondition(lambda self: self.visits)
     @rule(which=any_of)
     def confirm(self, which: int) -> None:
         def modelled(there: Taken) -> Taken:
@@ -254,7 +279,8 @@ class Machine(RuleBasedStateMachine):
 
         def real(visit: Visit) -> Visit:
             self.clinic.do(appointments.confirm, visit.row.id, self.clinic.now)
-            return visit
+            with self.clinic.database.reading() as db:
+                return appointments.by_token(db, self.clinic.diary.catalog, visit.token, self.clinic.now)
 
         self.change(which, modelled, real)
 
@@ -275,6 +301,7 @@ class Machine(RuleBasedStateMachine):
             for number in in_the_way:
                 self.model.taken.pop(number)
 
+    @precondition(lambda self: self.model.off)
     @rule(which=any_of)
     def give_back(self, which: int) -> None:
         number, _ = nth(self.model.off, which)
@@ -364,5 +391,9 @@ def meets_on(calendar: str, span: Span, each: Taken) -> bool:
 def test_every_road_in_any_order_does_what_the_model_does(database: Database, keyring: Keyring, now: datetime) -> None:
     clinic = Clinic(database, keyring, now, CATALOGUES[0])
     lead = clinic.somebody()
-    given = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)
+    given = settings(
+        max_examples=settings().max_examples // 3,
+        stateful_step_count=30,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    )
     run_state_machine_as_test(lambda: Machine(clinic, lead), settings=given)  # type: ignore[arg-type]  # any callable will do
