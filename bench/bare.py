@@ -1,19 +1,25 @@
-"""The yardstick: a bare Flask app that parses the same post and writes the same rows, and does nothing else."""
+"""The yardstick: a bare Flask app that parses the same post and writes the same rows, and does nothing else.
 
+`/leads` without a time is what `bench/capture.py` posts, with one what `bench/booking.py` does.
+"""
+
+import hashlib
 import secrets
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from flask import Flask, request
-from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 
 from booking import server
 from booking.database.sqlite import driver
-from booking.models import Consent, IdempotencyKey, Lead
+from booking.models import Appointment, Claim, Consent, IdempotencyKey, Lead
 
-leads, names, consents = (cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent))
+leads, names, consents, appointments, claims = (
+    cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent, Appointment, Claim)
+)
 
 
 def open_engine(url: str, threads: int) -> Engine:
@@ -66,9 +72,27 @@ def make_app(engine: Engine) -> Flask:
                 {"lead_id": lead_id, "purpose": "reply", "given_at": now, "version": "1", "wording": "w" * 120,
                  "wording_sha256": "0" * 64, "page_url": form["page_url"]},
             )  # fmt: skip
+            if "starts_at" in form:
+                book(connection, lead_id, form["starts_at"], int(form["practitioner"].rpartition("-")[2]), now)
         return {"reference": reference}, 201
 
     return app
+
+
+def book(connection: Connection, lead_id: int, starts_at: str, number: int, now: datetime) -> None:
+    """The claim and the appointment, for the practitioner whose number the slug carries."""
+    start = datetime.fromisoformat(starts_at).astimezone(UTC)
+    end = start + timedelta(minutes=15)
+    connection.execute(
+        claims.insert(), {"calendar_id": number, "starts_at": start, "ends_at": end, "appointment_id": lead_id}
+    )  # fmt: skip
+    connection.execute(
+        appointments.insert(),
+        {"id": lead_id, "reference": f"SV-{secrets.token_hex(6)}", "lead_id": lead_id, "service_id": 1,
+         "practitioner_id": number, "location_id": 1, "status": "booked", "starts_at": start, "ends_at": end,
+         "timezone": "UTC", "wall_start": starts_at[:16], "sequence": 0, "generation": 0, "created_at": now,
+         "updated_at": now, "token_digest": hashlib.sha256(secrets.token_bytes(32)).digest()},
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

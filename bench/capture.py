@@ -75,12 +75,14 @@ def compare(engine: str, urls: dict[str, str], folder: Path, asked: argparse.Nam
     with ExitStack() as running:
         ports = {side: running.enter_context(serving(side, url, folder)) for side, url in urls.items()}
         for side, (port, _) in ports.items():
-            post(port, 1, 8, f"warm{side}")
+            post(port, 1, 8, fresh_leads(f"warm{side}"))
         for connections in asked.connections:
             results: dict[str, list[Result]] = {"ours": [], "bare": []}
             for turn in range(asked.rounds):
                 for side, (port, _) in ports.items():
-                    results[side].append(post(port, asked.seconds, connections, f"{side}{connections}t{turn}"))
+                    results[side].append(
+                        post(port, asked.seconds, connections, fresh_leads(f"{side}{connections}t{turn}"))
+                    )
             report(engine, connections, results)
         memory = {side: resident(pid) for side, (_, pid) in ports.items()}
         print(f"{engine}: memory ours {memory['ours']:.0f} MB, bare {memory['bare']:.0f} MB", flush=True)
@@ -122,10 +124,15 @@ def wait_for(port: int) -> None:
     sys.exit(f"Nothing answers on port {port}.")
 
 
-def post(port: int, seconds: int, connections: int, who: str) -> Result:
-    """One round of posts by wrk, every one with a key and a text of its own."""
+def fresh_leads(who: str) -> str:
+    """A script for wrk whose every post has a key and a text of its own."""
+    return POST % f"{who}{time.time_ns()}"
+
+
+def post(port: int, seconds: int, connections: int, posts: str) -> Result:
+    """One round of posts by wrk."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(POST % f"{who}{time.time_ns()}")
+        script.write(posts)
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name]
         text = subprocess.run([*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
