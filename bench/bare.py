@@ -1,17 +1,19 @@
 """The yardstick: a bare Flask app that parses the same post and writes the same rows, and does nothing else.
 
-`/leads` without a time is what `bench/capture.py` posts, with one what `bench/booking.py` does.
+`/leads` without a time is what `bench/capture.py` posts, with one what `bench/booking.py` does; `/slots` makes one
+indexed query and answers with JSON as long as ours, for `bench/slot_query.py`.
 """
 
 import hashlib
+import json
 import secrets
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from flask import Flask, request
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from flask import Flask, Response, request
+from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 
 from booking import server
 from booking.database.sqlite import driver
@@ -20,6 +22,13 @@ from booking.models import Appointment, Claim, Consent, IdempotencyKey, Lead
 leads, names, consents, appointments, claims = (
     cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent, Appointment, Claim)
 )
+
+SLOT = {
+    "starts_at": "2026-12-01T10:00:00-05:00",
+    "ends_at": "2026-12-01T10:30:00-05:00",
+    "practitioner": "who-10",
+    "location": "here",
+}
 
 
 def open_engine(url: str, threads: int) -> Engine:
@@ -75,6 +84,18 @@ def make_app(engine: Engine) -> Flask:
             if "starts_at" in form:
                 book(connection, lead_id, form["starts_at"], int(form["practitioner"].rpartition("-")[2]), now)
         return {"reference": reference}, 201
+
+    @app.get("/slots")
+    def slots() -> Response:
+        begin = datetime.fromisoformat(request.args["from"]).replace(tzinfo=UTC)
+        end = begin + timedelta(days=int(request.args["days"]))
+        who = [int(number) for number in request.args["who"].split(",")]
+        taken = select(claims.c.calendar_id, claims.c.starts_at, claims.c.ends_at).where(
+            claims.c.calendar_id.in_(who), claims.c.starts_at >= begin, claims.c.starts_at < end
+        )
+        with engine.connect() as connection:
+            connection.execute(taken).all()
+        return Response(json.dumps({"slots": [SLOT] * int(request.args["count"])}), mimetype="application/json")
 
     return app
 

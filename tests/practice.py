@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 from booking.domain import offers, slots
@@ -39,7 +39,7 @@ class Practice:
         """Where it is."""
         return Location(1, "main", "Main", self.zone, "1 Road", "Town", "FL", "32084", "904-555-0134")
 
-    @property
+    @cached_property
     def catalog(self) -> Catalog:
         """What the rules know of it."""
         daily = tuple(

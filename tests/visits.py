@@ -50,18 +50,28 @@ def small(*services: Service, locations: tuple[Location, ...] = (MAIN,)) -> Cata
 
 
 class Clinic:
-    """The clinic at work; `now` is its clock."""
+    """The clinic at work; `now` is its clock. Who is not the `first` finds its catalogue in the database."""
 
-    def __init__(self, database: Database, keyring: Keyring, now: datetime, wanted: Catalog | None = None) -> None:
+    def __init__(
+        self, database: Database, keyring: Keyring, now: datetime, wanted: Catalog | None = None, *, first: bool = True
+    ) -> None:
         self.database, self.keyring, self.now = database, keyring, now
         self._words, self._people = clinic.load(), 0
-        self.load(wanted or small())
+        self.wanted = wanted or small()
+        if first:
+            self.load(self.wanted)
+        else:
+            self._read()
 
     def load(self, wanted: Catalog) -> None:
         """Change the catalogue."""
         self.wanted = wanted
         with self.database.transaction() as db:
             catalog_loading.load(db, wanted, now=self.now)
+        self._read()
+
+    def _read(self) -> None:
+        with self.database.reading() as db:
             self.diary = Diary(catalog.read(db, self.now.date()), self.keyring, "SV")
 
     def somebody(self) -> int:

@@ -130,19 +130,18 @@ def explain(
     rooms = slots.rooms_taken(catalog, service, location, claims)
     always_open = replace(catalog, closures=())
     for practitioner in place.practitioners:
+        taken = claims.get(practitioner.calendar_id, ())
         grid = _grid(slots.opening_spans(catalog, practitioner, location, window), service)
-        other = _grid(slots.opening_spans(always_open, practitioner, location, window), service)
-        for start in sorted(start for start in grid | other if window[0] <= start < window[1]):
+        closed = _grid(slots.opening_spans(always_open, practitioner, location, window), service) - grid
+        for start in sorted(start for start in grid | closed if window[0] <= start < window[1]):
             at, span = datetime.fromtimestamp(start, UTC), slots.claimed_span(service, start)
-            reason = _untimely(service, bookable, start, now)
-            if not reason and start not in grid:
-                reason = why_not(catalog, service, practitioner, location, at, now)
-            if not reason and not slots.is_free(claims.get(practitioner.calendar_id, ()), span):
-                reason = TAKEN
-            if not reason and not slots.has_rooms(rooms, span):
-                reason = NO_ROOM
-            if not reason and clock.day_of(at, location.zone) in full_days:
-                reason = FULL
+            reason = (
+                _untimely(service, bookable, start, now)
+                or (why_not(catalog, service, practitioner, location, at, now) if start in closed else "")
+                or ("" if slots.is_free(taken, span) else TAKEN)
+                or ("" if slots.has_rooms(rooms, span) else NO_ROOM)
+                or (FULL if clock.day_of(at, location.zone) in full_days else "")
+            )
             if reason:
                 yield start, practitioner, reason
 

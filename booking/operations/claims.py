@@ -228,11 +228,11 @@ def _insert(connection: Connection, owner: Owner, calendar: int, span: Span) -> 
 
 
 def _drop_expired(connection: Connection, calendar: int, span: Span, now: datetime) -> bool:
-    stale = delete(claims).where(*_meets(calendar, span), claims.c.expires_at <= now).returning(claims.c.id)
-    return bool(connection.scalars(stale).all())
+    given = {"calendar_id": calendar, "starts_at": span[0], "ends_at": span[1], "expires_at": now}
+    return bool(connection.scalars(_DROP, given).all())
 
 
-def _meets(calendar: int, span: Span) -> tuple[Any, ...]:
+def _meets(calendar: Any, span: tuple[Any, Any]) -> tuple[Any, ...]:
     return claims.c.calendar_id == calendar, claims.c.starts_at < span[1], claims.c.ends_at > span[0]
 
 
@@ -271,4 +271,11 @@ _ROW = {
 }
 _INSERT = claims.insert().values(_ROW).returning(claims.c.id)
 _INSERT_UNLESS_TAKEN = postgresql.insert(claims).values(_ROW).on_conflict_do_nothing().returning(claims.c.id)
+_DROP = (
+    delete(claims)
+    .where(
+        *_meets(_ROW["calendar_id"], (_ROW["starts_at"], _ROW["ends_at"])), claims.c.expires_at <= _ROW["expires_at"]
+    )
+    .returning(claims.c.id)
+)
 _RAISE = update(calendars).where(calendars.c.id == bindparam("changed")).values(version=calendars.c.version + 1)

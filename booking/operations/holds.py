@@ -151,9 +151,11 @@ def forget_expired(db: Session, now: datetime) -> int:
 
 def _sit_down(db: Session, row: dict[str, Any], now: datetime) -> None:
     """Insert the hold on one of the visitor's seats: the constraint on them bounds the holds of one visitor."""
-    if _take_seat(db, row) or (_stand_up(db, row["visitor"], now) and _take_seat(db, row)):
+    if _take_seat(db, row):
         return
-    raise TooManyHolds
+    _stand_up(db, row["visitor"], now)
+    if not _take_seat(db, row):
+        raise TooManyHolds
 
 
 def _take_seat(db: Session, row: dict[str, Any]) -> bool:
@@ -161,14 +163,12 @@ def _take_seat(db: Session, row: dict[str, Any]) -> bool:
     return any(db.connection().scalar(insert, row | {"seat": seat}) is not None for seat in SEATS)
 
 
-def _stand_up(db: Session, visitor: bytes, now: datetime) -> bool:
+def _stand_up(db: Session, visitor: bytes, now: datetime) -> None:
     """Let run-out holds of a visitor be nobody's; their claims stay, as to touch them now would be out of turn."""
-    stale = select(holds.c.id).where(holds.c.visitor == visitor, holds.c.expires_at <= now)
-    found = db.connection().scalars(stale.with_for_update(skip_locked=True)).all()
-    if found:
+    stale = select(holds.c.id).where(holds.c.visitor == visitor, holds.c.expires_at <= now).order_by(holds.c.id)
+    if found := db.connection().scalars(stale.with_for_update()).all():
         nobody = {"visitor": secrets.token_bytes(len(visitor))}
         db.connection().execute(update(holds).where(holds.c.id.in_(found)).values(nobody))
-    return bool(found)
 
 
 def _digest(token: str) -> bytes:

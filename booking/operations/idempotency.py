@@ -63,9 +63,10 @@ def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
         return [keyring.digest("form key", submission.key, content.hex())]
     ways = {"email": submission.email.casefold(), "phone": submission.phone}
     # A parent books two children one after the other: with a time, another name is another enquiry.
-    who = [submission.name.casefold()] if submission.asks_for_a_time else []
-    said = (submission.message, *who)
-    return sorted(keyring.digest(f"same {way}", value, *said) for way, value in ways.items() if value)
+    said: list[tuple[str, ...]] = [(submission.message, submission.name.casefold())]
+    if not submission.asks_for_a_time:
+        said.append((submission.message,))
+    return sorted(keyring.digest(f"same {way}", value, *each) for way, value in ways.items() if value for each in said)
 
 
 def mark_of(submission: Submission, keyring: Keyring) -> str:

@@ -32,11 +32,15 @@ for (const link of document.querySelectorAll(".services a")) {
 const patience = 15000;
 
 form.addEventListener("submit", async (event) => {
+  const { submitter } = event;
+  if (submitter?.hasAttribute("formaction")) return; // it asks the server for times
   event.preventDefault();
   if (button.disabled) return;
   wait(true);
   try {
     const times = await chooser();
+    if (submitter?.name) times.instead({ starts_at: submitter.value }, false);
+    wait(true);
     judge(await send(times), times);
   } catch {
     // Time-out, no network, or an answer that is none: it may have arrived, so no more is claimed.

@@ -70,7 +70,6 @@ export function chooser(form, changed) {
     const hadFocus = field.contains(document.activeElement) && document.activeElement;
     zone = found.timezone;
     showWeek(found, view());
-    if (away) write("own-zone", ` Below each is yours, ${zoneAt(ownZone, new Date(), "longGeneric")}.`);
     if (hadFocus && (hadFocus.disabled || !hadFocus.isConnected)) field.focus();
     announce(found.slots.length ? `${found.slots.length} free, ${part("span").textContent}` : part("nothing").innerText);
   }
@@ -192,6 +191,7 @@ export function chooser(form, changed) {
   part("again").hidden = part("week").hidden;
   part("again").style.visibility = "hidden";
   part("week").classList.toggle("away", away);
+  write("own-zone", away && ` Below each is yours, ${zoneAt(ownZone, new Date(), "longGeneric")}.`);
   if (away) field.querySelectorAll(".days [name=starts_at]").forEach((radio) => addOwnTime(radio, zone));
   if (part("week").hidden && named("service")) {
     offerPeople();

@@ -62,14 +62,16 @@ def place() -> tuple[Response, int]:
 
 
 @hold_routes.delete("/holds/<token>")
-def release(token: str) -> tuple[str, int]:
+def release(token: str) -> Response:
     """Give a hold back; of one that is not there, or no more, the same is said."""
     with premises().database.reading() as db:  # who only guesses takes no writer's turn
         held = holds.find(db, token, utc_now())
     if held is not None:
         with premises().database.transaction() as db:
             holds.release(db, held)
-    return "", 204
+    response = Response(status=204)
+    del response.headers["Content-Type"]  # of nothing
+    return response
 
 
 def _wish(catalog: Catalog, asked: Fields) -> Wish:

@@ -10,7 +10,6 @@ from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, Self
 
-from booking.clinic import Catalog
 from booking.config import Settings
 from booking.database import Database
 from booking.domain.errors import NotOffered, SlotTaken, TimeIsBooked, TooLate
@@ -67,7 +66,6 @@ class Clerk:
     """One deed of the desk: a method of `Clinic`, on a database connection of its own."""
 
     settings: Settings
-    catalog: Catalog
     act: str
     args: tuple[Any, ...]
     more: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +73,7 @@ class Clerk:
     def get_ready(self) -> Callable[[], Deed]:
         """Read the catalogue."""
         keyring = Keyring(self.settings.encryption_keys, self.settings.secret_key)
-        clinic = Clinic(Database(self.settings.database_url), keyring, datetime.now(UTC), self.catalog)
+        clinic = Clinic(Database(self.settings.database_url), keyring, datetime.now(UTC), first=False)
         return lambda: self._do(clinic)
 
     def _do(self, clinic: Clinic) -> Deed:

@@ -1,4 +1,4 @@
-"""Every road that takes time is raced against the others, by processes, through two servers: none gives a time twice."""
+"""Every road that takes time is raced against the others, by processes, through two servers: none gives it twice."""
 
 import json
 import shutil
@@ -18,7 +18,6 @@ import pytest
 from sqlalchemy import text
 
 from booking import config
-from booking.clinic import Catalog
 from booking.database import Database
 from booking.domain.errors import SlotTaken, TooManyHolds
 from booking.keyring import Keyring
@@ -80,9 +79,9 @@ class Contest:
         asked = {"starts_at": at.isoformat(), "practitioner": "ann"}
         return self.post(f"/appointments/{visit.token}/rescheduling", asked)
 
-    def clerk(self, act: str, *args: Any, catalog: Catalog = CATALOG, **more: Any) -> Person:
+    def clerk(self, act: str, *args: Any, **more: Any) -> Person:
         """Somebody at the desk who does a thing."""
-        return Clerk(self.settings, catalog, act, args, more)
+        return Clerk(self.settings, act, args, more)
 
     def post(self, path: str, fields: dict[str, str], address: str = "") -> Person:
         """One post, to either server, from an address of its own unless that is said."""
@@ -136,7 +135,9 @@ def opened(url: str, folder: Path, rush: Rush, running: ExitStack) -> Contest:
         "BOOKING_TRUSTED_PROXIES": "1",
     }
     servers = [running.enter_context(serve(environ, folder)) for _ in range(2)]
-    return Contest(config.load(environ, None), servers, rush)
+    contest = Contest(config.load(environ, None), servers, rush)
+    running.callback(contest.database.close)
+    return contest
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def by_growing(contest: Contest, at: datetime) -> list[Person]:
     contest.clinic.load(CATALOG)
     visit = contest.clinic.book("short", at - HALF, "ann")
     contest.clinic.load(WITH_LONGER)
-    return [contest.clerk("change_length", visit, catalog=WITH_LONGER), *contest.visitors(20, at, "plain")]
+    return [contest.clerk("change_length", visit), *contest.visitors(20, at, "plain")]
 
 
 def by_time_off(contest: Contest, at: datetime) -> list[Person]:
@@ -247,7 +248,7 @@ def by_time_off(contest: Contest, at: datetime) -> list[Person]:
 
 def by_run_out_holds(contest: Contest, at: datetime) -> list[Person]:
     """People whose two holds have run out want one of the times that they had held, while the desk tidies up."""
-    clinic, now, addresses = contest.clinic, datetime.now(UTC), [f"10.8.0.{number}" for number in range(12)]
+    clinic, now, addresses = contest.clinic, datetime.now(UTC), [contest.name() for _ in range(12)]
     clinic.now = now - timedelta(minutes=11)
     for number, address in enumerate(addresses):
         visitor = contest.keyring.digest("client", address)
@@ -345,14 +346,18 @@ def deadlocks(database: Database) -> int:
 
 
 def make_a_deadlock(url: str) -> None:
-    """Let two transactions lock two calendars, each in another order."""
-    lock = b"update calendar set version = version where id = %s"
-    with psycopg.connect(conninfo(url)) as one, psycopg.connect(conninfo(url)) as other:
-        one.execute(lock, [1])
-        other.execute(lock, [2])
-        waiting = threading.Thread(target=lambda: one.execute(lock, [2]))
-        waiting.start()
-        with suppress(psycopg.errors.DeadlockDetected):
-            other.execute(lock, [1])
-        other.rollback()
-        waiting.join()
+    """Let two transactions lock two calendars, each in another order; either may be the one that is given up."""
+    both = threading.Barrier(2, timeout=30)
+    change = "update calendar set version = version where id = %s"
+
+    def lock(first: int, second: int) -> None:
+        with psycopg.connect(conninfo(url)) as connection, suppress(psycopg.errors.DeadlockDetected):
+            connection.execute(change, [first])
+            both.wait()
+            connection.execute(change, [second])
+
+    threads = [threading.Thread(target=lock, args=order) for order in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -3,15 +3,18 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from booking import clinic
+from booking import clinic, reception
 from booking.database import Database
 from booking.domain.catalog import Catalog
 from booking.models import Appointment
@@ -19,6 +22,7 @@ from booking.models.lead import CONTENT, Lead
 from booking.operations import catalog_loading
 from booking.runtime import Runtime
 from tests.clinics import changed
+from tests.faults.weather import away as database_away
 from tests.web.visitor import ADA, ADJUSTMENT, BEN, BROWSER, FIRST_VISIT, MASSAGE, Slot, free, path_of, post, wish
 
 FAILED = "Oops! Something went wrong while submitting the form."
@@ -252,6 +256,19 @@ def test_the_same_post_again_is_the_same_answer_byte_for_byte_and_says_so(
     assert len(leads(runtime)) == len(visits(runtime)) == 1
 
 
+@every_door
+@pytest.mark.parametrize("first", ["without a time", "with one that is none"])
+def test_who_thinks_better_of_choosing_a_time_is_no_second_lead(
+    client: FlaskClient, catalog: Catalog, runtime: Runtime, door: str, first: str
+) -> None:
+    slot = free(client)[0]
+    posts = [ADA, ADA | wish(slot)] if first == "without a time" else [ADA | {"starts_at": "soon"}, ADA]
+    answers = [post(client, fields, path=door) for fields in posts]
+    assert [answer.status_code for answer in answers] == ([201, 201] if first == "without a time" else [422, 201])
+    assert len({answer.get_json()["reference"] for answer in answers}) == len(leads(runtime)) == 1
+    assert len(visits(runtime)) == (1 if first == "without a time" else 0)
+
+
 def test_a_second_click_in_a_browser_leads_to_the_same_place(client: FlaskClient, catalog: Catalog) -> None:
     fields = ADA | wish(free(client)[0]) | {"submission_key": "k1"}
     first, second = (client.post("/leads", data=fields, headers=BROWSER) for _ in range(2))
@@ -291,6 +308,28 @@ def test_a_parent_books_two_children_back_to_back(
     assert [answer.status_code for answer in answers] == [201, 201]
     assert [lead.name for lead in leads(runtime)] == ["Mia", "Tom"]
     assert [visit.lead_id for visit in visits(runtime)] == [lead.id for lead in leads(runtime)]
+
+
+# ---------------------------------------------------------------- while the database is away
+
+
+def test_while_nobody_can_tell_whether_a_time_is_free_it_is_a_request_and_never_confirmed(
+    app: Flask, client: FlaskClient, catalog: Catalog, runtime: Runtime, tmp_path: Path
+) -> None:
+    slot = free(client)[0]
+    with database_away(runtime.database.dialect, tmp_path) as nowhere:
+        app.extensions["booking"] = replace(runtime, database=nowhere)
+        answer = post(client, ADA | wish(slot), key="k1")
+        page = client.post("/leads", data=BEN | wish(slot), headers=BROWSER)
+    app.extensions["booking"] = runtime
+    assert (answer.status_code, answer.get_json()["appointment"]) == (202, None)
+    assert (page.status_code, page.headers["Location"].endswith("?time=open")) == (303, True)
+    assert [fate for _, fate in reception.drain(runtime, lambda: datetime.now(UTC))] == ["stored", "stored"]
+    assert (len(leads(runtime)), visits(runtime)) == (2, [])
+    assert [extras(runtime, lead)["starts_at"] for lead in leads(runtime)] == [slot["starts_at"]] * 2
+    again = post(client, ADA | wish(slot), key="k1")
+    assert (again.status_code, again.get_json()["reference"]) == (201, answer.get_json()["reference"])
+    assert again.get_json()["appointment"]["starts_at"] == slot["starts_at"]
 
 
 # ---------------------------------------------------------------- who is new, and who is known

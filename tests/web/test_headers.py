@@ -1,6 +1,7 @@
 """Headers of every answer, good or bad: what a browser may do with it, which web sites may read it, who it is for."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -20,9 +21,20 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SITE, OTHER_SITE = "https://www.example.com", "https://shop.example.org:8443"
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 ADA = {"name": "Ada", "email": "ada@example.com"}
-PUBLIC = ["/", "/leads", "/api/v1/leads", "/received/SV-2222-22", "/healthz", "/readyz", "/openapi.json"]
+PUBLIC = [
+    "/", "/leads", "/api/v1/leads", "/received/SV-2222-22", "/healthz", "/readyz", "/openapi.json",
+    "/api/v1/services", "/api/v1/practitioners", "/api/v1/locations", "/api/v1/slots", "/api/v1/holds",
+    "/api/v1/holds/x", "/appointments/x", "/appointments/x/calendar.ics", "/appointments/x/cancellation",
+]  # fmt: skip
 
 Ask = Callable[[FlaskClient], TestResponse]
+
+
+def ask_for_a_hold(client: FlaskClient, address: str) -> TestResponse:
+    """Ask from an address for more of a hold that is not there."""
+    return client.post("/api/v1/holds", json={"hold": "x"}, environ_overrides={"REMOTE_ADDR": address})
+
+
 ANSWERS: dict[str, tuple[int, Ask]] = {
     "200 page": (200, lambda client: client.get("/")),
     "200 JSON": (200, lambda client: client.get("/healthz")),
@@ -36,6 +48,14 @@ ANSWERS: dict[str, tuple[int, Ask]] = {
     "413": (413, lambda client: client.post("/leads", data=b"x" * 70_000, headers=BROWSER)),
     "422 page": (422, lambda client: client.post("/leads", data={"name": "Ada"}, headers=BROWSER)),
     "422 JSON": (422, lambda client: client.post("/leads", json={"name": "Ada"})),
+    "200 list": (200, lambda client: client.get("/api/v1/services")),
+    "204": (204, lambda client: client.delete("/api/v1/holds/x")),
+    "401": (401, lambda client: client.get("/api/v1/slots?service=x&explain=1")),
+    "405 JSON": (405, lambda client: client.put("/api/v1/holds")),
+    "409": (409, lambda client: ask_for_a_hold(client, f"192.0.2.{secrets.randbelow(256)}")),
+    "422 question": (422, lambda client: client.get("/api/v1/slots?service=x")),
+    "422 time": (422, lambda client: client.post("/leads", json=ADA | {"starts_at": "soon"})),
+    "429": (429, lambda client: [ask_for_a_hold(client, "198.51.100.1") for _ in range(21)][-1]),
     "500 page": (500, lambda client: client.get("/broken", headers=BROWSER)),
     "500 JSON": (500, lambda client: client.get("/broken", headers={"Accept": "application/json"})),
 }
@@ -159,7 +179,9 @@ def test_a_web_site_of_the_list_may_read_every_answer(client: FlaskClient, kind:
         headers = answer_of(client, kind).headers
         assert headers.get("Access-Control-Allow-Origin") == origin
         assert "Access-Control-Allow-Credentials" not in headers
-        assert {"Idempotency-Replayed", "Retry-After"} <= set(headers["Access-Control-Expose-Headers"].split(", "))
+        assert {"ETag", "Idempotency-Replayed", "Retry-After"} <= set(
+            headers["Access-Control-Expose-Headers"].split(", ")
+        )
 
 
 STRANGERS = (
@@ -213,6 +235,14 @@ def test_a_preflight_says_what_may_be_sent(client: FlaskClient, path: str) -> No
     assert int(answer.headers["Access-Control-Max-Age"]) > 0
     assert "Access-Control-Allow-Credentials" not in answer.headers
     assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/holds/x", "/api/v1/slots", "/appointments/x/cancellation"])
+def test_a_preflight_allows_to_give_a_hold_back_and_to_ask_again(client: FlaskClient, path: str) -> None:
+    answer = preflight(client, path, SITE)
+    assert answer.status_code == 204
+    assert {"GET", "POST", "DELETE"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+    assert "if-none-match" in answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
 
 
 @pytest.mark.parametrize("origin", ["https://www.example.com.evil.test", "null"])
