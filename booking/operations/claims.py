@@ -4,10 +4,11 @@ Nothing here looks first and writes then: each claim is inserted, and the constr
 What is new is taken before what was there is given back.
 
 No two transactions wait for each other in a ring, because all of them wait in one order: for the names and the lead of
-an enquiry; for the row of the visit or hold that is changed; for a service of which a day takes only so many; for
-claims, the practitioner's before the rooms', kind by kind; and when they commit, for the calendars whose versions they
-raise, by number. Of several places or pieces, what is given up is undone by a savepoint: a claim that was merely
-deleted again would be waited for until the commit.
+an enquiry, or whose time off is changed; for the row of the visit or hold; for a service of which a day takes only so
+many; for claims, the practitioner's before the rooms', kind by kind; and when they commit, for the calendars whose
+versions they raise, by number. Of several places or pieces, what is given up is undone by a savepoint: a claim that was
+merely deleted again would be waited for until the commit. Who changes many visits in one transaction keeps this order
+only if nobody else takes time meanwhile.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from booking.models.appointment import OVERLAP, Claim
 from booking.models.catalog import Calendar
 
 LONGEST = timedelta(hours=24)
+NO_HOLD = 0
 CHANGED = "the calendars whose claims this transaction has changed"
 
 claims = cast(Table, Claim.__table__)
@@ -62,7 +64,7 @@ def take(
     the owner's own or a live hold's, whose row the caller has locked; what is wanted of them is kept.
     """
     connection = db.connection()
-    had = _claims_of(connection, leaving, now) if leaving else ()
+    had = _claims_of(connection, leaving) if leaving else ()
     got: dict[int, list[int]] = {}
     try:
         for need in needs:
@@ -110,9 +112,9 @@ def visits_over(calendar: int, span: Span) -> Any:
     return select(claims.c.appointment_id).where(*_meets(calendar, span), claims.c.appointment_id.is_not(None))
 
 
-def prolong(db: Session, hold: Owner, now: datetime, *, parts: int) -> bool:
-    """Let the claims of a live hold expire when `hold` does; False if some of its `parts` have run out."""
-    found = _claims_of(db.connection(), hold, now)
+def prolong(db: Session, hold: Owner, *, parts: int) -> bool:
+    """Let the claims of a live hold expire when `hold` does; False if it has not all of its `parts` any more."""
+    found = _claims_of(db.connection(), hold)
     if len(found) < parts:
         return False
     later = update(claims).where(claims.c.id.in_([claim.id for claim in found])).values(expires_at=hold.expires_at)
@@ -129,7 +131,7 @@ def release(db: Session, owner: Owner) -> None:
 
 
 def forget_expired(db: Session, now: datetime) -> int:
-    """Delete the claims of holds that have run out; returns how many. It waits for nobody, nor anybody for it."""
+    """Delete the claims of holds that have run out, but for those that somebody is dropping now; returns how many."""
     stale = select(claims.c.id).where(claims.c.expires_at <= now).with_for_update(skip_locked=True)
     gone = delete(claims).where(claims.c.id.in_(stale)).returning(claims.c.calendar_id)
     found = db.connection().scalars(gone).all()
@@ -141,28 +143,21 @@ def spans_of(
     db: Session, calendar_ids: Iterable[int], window: Span, now: datetime, *, but_hold: int | None = None
 ) -> list[Any]:
     """The claims (calendar_id, starts_at, ends_at, expires_at) that are live within a window, in order of start."""
-    rows = (
-        select(claims.c.calendar_id, claims.c.starts_at, claims.c.ends_at, claims.c.expires_at)
-        .where(
-            claims.c.calendar_id.in_(list(calendar_ids)),
-            claims.c.starts_at > window[0] - LONGEST,
-            claims.c.starts_at < window[1],
-            claims.c.ends_at > window[0],
-            claims.c.expires_at.is_(None) | (claims.c.expires_at > now),
-        )
-        .order_by(claims.c.starts_at)
-    )
-    if but_hold is not None:
-        rows = rows.where(claims.c.hold_id.is_distinct_from(but_hold))
-    return list(db.connection().execute(rows))
+    asked = {
+        "calendars": list(calendar_ids),
+        "earliest": window[0] - LONGEST,
+        "begin": window[0],
+        "end": window[1],
+        "now": now,
+        "but": but_hold or NO_HOLD,
+    }
+    return list(db.connection().execute(_SPANS, asked))
 
 
-def _claims_of(connection: Connection, owner: Owner, now: datetime | None = None) -> Sequence[Any]:
-    """What an owner has, or has live at `now`; locked in the order in which it was taken, as by all others."""
-    rows = select(claims).where(owner.column == owner.id).order_by(claims.c.id).with_for_update()
-    if owner.kind == "hold" and now is not None:
-        rows = rows.where(claims.c.expires_at > now)
-    return connection.execute(rows).all()
+def _claims_of(connection: Connection, owner: Owner) -> Sequence[Any]:
+    """What an owner has; locked in the order in which it was taken, as by all others."""
+    rows = select(claims).where(owner.column == owner.id).order_by(claims.c.id)
+    return connection.execute(rows.with_for_update()).all()
 
 
 def _take_any(
@@ -279,3 +274,16 @@ _DROP = (
     .returning(claims.c.id)
 )
 _RAISE = update(calendars).where(calendars.c.id == bindparam("changed")).values(version=calendars.c.version + 1)
+_AT = claims.c.starts_at.type
+_SPANS = (  # built once: to build it took as long as to run it
+    select(claims.c.calendar_id, claims.c.starts_at, claims.c.ends_at, claims.c.expires_at)
+    .where(
+        claims.c.calendar_id.in_(bindparam("calendars", expanding=True)),
+        claims.c.starts_at > bindparam("earliest", type_=_AT),
+        claims.c.starts_at < bindparam("end", type_=_AT),
+        claims.c.ends_at > bindparam("begin", type_=_AT),
+        claims.c.expires_at.is_(None) | (claims.c.expires_at > bindparam("now", type_=_AT)),
+        claims.c.hold_id.is_distinct_from(bindparam("but", type_=claims.c.hold_id.type)),
+    )
+    .order_by(claims.c.starts_at)
+)

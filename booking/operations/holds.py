@@ -109,7 +109,7 @@ def extend(db: Session, token: str, now: datetime) -> Held:
         raise AlreadyExtended
     longer = replace(held, expires_at=now + LASTS, extended=True, token=token)
     needs = db.connection().scalars(select(services.c.needs).where(services.c.id == held.service_id)).one()
-    if not claims.prolong(db, longer.owner, now, parts=1 + len(needs)):
+    if not claims.prolong(db, longer.owner, parts=1 + len(needs)):
         raise HoldUnknown
     changed = {"expires_at": longer.expires_at, "extended": True}
     db.connection().execute(update(holds).where(holds.c.id == held.id).values(changed))

@@ -8,6 +8,7 @@ export function holds(url, { say, taken }) {
   let token = "";
   let timers = [];
   let starting = 0;
+  let ends = Infinity;
   let wishes = 0;
   let last = Promise.resolve();
 
@@ -38,13 +39,17 @@ export function holds(url, { say, taken }) {
     say(`Kept for you for ${Math.round(lasts / 60000)} minutes.`, false, body.practitioner);
     const warn = () => say(`Kept ${warning / 60000} more minutes.`, body.can_be_extended);
     timers = [setTimeout(warn, lasts - warning), setTimeout(end, lasts)];
+    ends = Date.now() + lasts;
   }
 
+  // The token is sent all the same: should our clock be ahead of the server's, the hold is still in force.
   function end() {
     stop();
-    token = "";
     say("No longer kept. It may still be free.");
   }
+
+  // Timers stand still while a phone sleeps.
+  document.addEventListener("visibilitychange", () => Date.now() > ends && end());
 
   function release() {
     wishes += 1;
@@ -57,6 +62,7 @@ export function holds(url, { say, taken }) {
   }
 
   function stop() {
+    ends = Infinity;
     [starting, ...timers].forEach(clearTimeout);
   }
 

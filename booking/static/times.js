@@ -111,7 +111,7 @@ export function chooser(form, changed) {
     if (practitioner) write("who", withWhom(practitioner));
   }
 
-  // Somebody else was quicker, and may have been with other times too.
+  // Somebody else was quicker, and may have been with other times too, or it is too soon now.
   function lose(alternatives = []) {
     const lost = chosen;
     const radio = radioOf(lost);
@@ -119,7 +119,7 @@ export function chooser(form, changed) {
     choose("");
     if (radio) Object.assign(radio, { checked: false, disabled: true });
     if (!lost) return;
-    write("when", `Just taken: ${shortTime(lost, zone)}`);
+    write("when", `No longer free: ${shortTime(lost, zone)}`);
     write("who", alternatives.length ? "These are the nearest free times:" : "Please choose another time.");
     part("nearest").replaceChildren(...alternatives.map((slot) => button(slot, () => {
       instead(slot);

@@ -68,7 +68,8 @@ function oneDay(day, slots, checked, first, view) {
   const [tab, label, panel] = clone("a-day").children;
   const name = dayName(day);
   const count = view.waiting ? "…" : slots.length ? `${slots.length} free` : "none";
-  Object.assign(tab, { id: `day-${day}`, checked, disabled: !slots.length, ariaLabel: `${name}, ${count}` });
+  Object.assign(tab, { id: `day-${day}`, checked, disabled: !slots.length });
+  tab.setAttribute("aria-label", `${name}, ${count}`);
   label.htmlFor = tab.id;
   [name.slice(0, 3), Number(day.slice(8)), count].forEach((text, number) => (label.children[number].textContent = text));
   const isMorning = (slot) => hourOf(slot.starts_at) < 12;
@@ -80,7 +81,7 @@ function oneDay(day, slots, checked, first, view) {
 function oneHalf(name, day, slots, first, view) {
   const half = clone("a-part");
   const [title, nothing, starts] = half.children;
-  half.ariaLabel = `${day}, ${name.toLowerCase()}`;
+  half.setAttribute("aria-label", `${day}, ${name.toLowerCase()}`);
   title.textContent = name;
   nothing.hidden = slots.length > 0;
   const shown = slots.length > mostShown ? shownFirst(slots) : slots;

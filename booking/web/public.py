@@ -43,7 +43,12 @@ def page() -> Response:
 def post_times() -> Response:
     """The page again with everything typed, and times to choose from: the way without a script. Stores nothing."""
     body = request.get_data(cache=False)
-    fields = sort(read_body(body, request.mimetype, dict(request.mimetype_params)))
+    try:
+        fields = sort(read_body(body, request.mimetype, dict(request.mimetype_params)))
+    except CannotRead as refusal:
+        if not refusal.pairs:
+            raise
+        return form.again(sort(printable(refusal.pairs)), 422, errors=refusal.errors, failure=NO_TIMES)
     if with_whom := request.args.get("practitioner"):  # a button can name one field alone, and it names the time
         fields.canonical["practitioner"] = [with_whom]
     return _with_times(fields)

@@ -1,18 +1,21 @@
 """Appointments: every road that takes time, one by one; none gives a time twice, and a refusal changes nothing."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Select, text
 
 from booking.database import Database
 from booking.domain.errors import AppointmentUnknown, NotOffered, SlotTaken, TooLate
 from booking.domain.status import AppointmentStatus
 from booking.keyring import Keyring
 from booking.models.appointment import REASON, Appointment
-from booking.operations import appointments
+from booking.operations import appointments, placing, slots
 from booking.operations.appointments import LINK_LASTS, Visit
 from tests.visits import CAPPED, DAY, HOUR, LONG, MAIN, QUARTER, SHORT, TEN, Clinic, overlaps, rows, small
 
@@ -225,6 +228,35 @@ def one_of(clinic: Clinic, visit: Visit) -> Visit:
     with clinic.database.reading() as db:
         row = db.get_one(Appointment, visit.row.id)
         return appointments.visit_of(clinic.diary.catalog, row)
+
+
+@pytest.mark.parametrize(("locked", "booked"), [(True, 1), (False, 2)], ids=["as it is", "twin without the lock"])
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_who_want_the_last_visit_of_a_day_are_counted_one_after_the_other(
+    locked: bool, booked: int, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.load(small(replace(CAPPED, daily_cap=1)))
+    both, won, count = threading.Barrier(2), [], slots.is_full
+
+    def is_full(*args: Any, **more: Any) -> bool:
+        found = count(*args, **more)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)  # where the other one is let in meanwhile, neither has seen what the other will write
+        return found
+
+    def book(at: datetime, lead: int) -> None:
+        with suppress(NotOffered):
+            won.append(clinic.book("capped", at, lead=lead))
+
+    monkeypatch.setattr(placing, "is_full", is_full)
+    if not locked:
+        monkeypatch.setattr(Select, "with_for_update", lambda query, **_: query)
+    threads = [threading.Thread(target=book, args=(TEN + hours * HOUR, clinic.somebody())) for hours in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == booked
 
 
 # ---------------------------------------------------------------- the visitor's link

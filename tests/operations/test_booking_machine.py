@@ -126,7 +126,7 @@ def meets(one: Span, other: Span) -> bool:
 
 # ---------------------------------------------------------------- the roads
 
-times = st.integers(-2, 6).map(lambda quarters: TEN + quarters * QUARTER)
+times = st.integers(-1, 4).map(lambda quarters: TEN + quarters * QUARTER)
 people = st.sampled_from(["", "ann", "bob"])
 services = st.sampled_from(["short", "long", "capped"])
 any_of = st.integers(0, 7)
@@ -284,7 +284,7 @@ class Machine(RuleBasedStateMachine):
 
         self.change(which, modelled, real)
 
-    @rule(whose=st.sampled_from(["ann", "bob", "room"]), at=times, quarters=st.integers(1, 8))
+    @rule(whose=st.sampled_from(["ann", "room"]), at=times, quarters=st.integers(1, 6))
     def take_off(self, whose: str, at: datetime, quarters: int) -> None:
         span = (at, at + quarters * QUARTER)
         in_the_way = {number: each for number, each in self.model.live() if meets_on(whose, span, each)}
@@ -388,12 +388,13 @@ def meets_on(calendar: str, span: Span, each: Taken) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_road_in_any_order_does_what_the_model_does(database: Database, keyring: Keyring, now: datetime) -> None:
     clinic = Clinic(database, keyring, now, CATALOGUES[0])
     lead = clinic.somebody()
     given = settings(
         max_examples=settings().max_examples // 3,
-        stateful_step_count=30,
+        stateful_step_count=50,
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )
     run_state_machine_as_test(lambda: Machine(clinic, lead), settings=given)  # type: ignore[arg-type]  # any callable will do
