@@ -11,6 +11,16 @@ from sqlalchemy.orm import Session
 from booking import clinic
 from booking.clinic import Catalog, Location, Offer, Practitioner, Resource, Service, WorkingHours
 from booking.database import Database
+from booking.domain.errors import (
+    AlreadyExtended,
+    AppointmentUnknown,
+    HoldUnknown,
+    NotOffered,
+    SlotTaken,
+    TimeIsBooked,
+    TooLate,
+    TooManyHolds,
+)
 from booking.domain.offers import Wish
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
@@ -23,6 +33,9 @@ from booking.operations.leads import Desk
 
 TEN = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)  # a Wednesday in Florida
 Result = TypeVar("Result")
+REFUSALS = (
+    AlreadyExtended, AppointmentUnknown, HoldUnknown, NotOffered, SlotTaken, TimeIsBooked, TooLate, TooManyHolds,
+)  # fmt: skip
 QUARTER, HOUR, DAY = timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
 NAMES = {"ann": "Ann Reed", "bob": "Bob Marsh"}
 
@@ -128,9 +141,16 @@ class Clinic:
         return self.do(holds.forget_expired, self.now)
 
     def do(self, operation: Callable[..., Result], *args: Any, **more: Any) -> Result:
-        """Let an operation have a transaction of its own."""
+        """Let an operation have a transaction of its own; refused, what it has done until then is committed.
+
+        So it is where a lead is stored all the same: an operation itself must leave nothing behind.
+        """
         with self.database.transaction() as db:
-            return operation(db, *args, **more)
+            try:
+                return operation(db, *args, **more)
+            except REFUSALS as no:
+                refusal = no
+        raise refusal
 
     @property
     def calendars(self) -> dict[int, str]:

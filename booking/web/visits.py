@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,15 +11,13 @@ from booking.operations.appointments import Visit
 from booking.operations.enquiries import facts
 from booking.web.premises import premises
 
-SPOKEN = "%A, %B {day}, %Y at {hour}:%M %p"
-
 
 def slot(found: Slot) -> dict[str, str]:
     """A slot, in the clinic's own time."""
-    zone = found.location.zone
+    zone = found.location.timezone
     return {
-        "starts_at": datetime.fromtimestamp(found.starts, zone).isoformat(),
-        "ends_at": datetime.fromtimestamp(found.ends, zone).isoformat(),
+        "starts_at": _local(found.starts, zone),
+        "ends_at": _local(found.ends, zone),
         "practitioner": found.practitioner.slug,
         "location": found.location.slug,
     }
@@ -52,3 +51,9 @@ def token_of(known: dict[str, Any]) -> str:
 def manage_url(token: str) -> str:
     """The visitor's own page of a visit."""
     return f"{premises().base_url}/appointments/{token}"
+
+
+@lru_cache(20_000)
+def _local(seconds: int, timezone: str) -> str:
+    """An instant on the clock of a zone; remembered, as everybody's slots begin and end at the same few times."""
+    return datetime.fromtimestamp(seconds, ZoneInfo(timezone)).isoformat()

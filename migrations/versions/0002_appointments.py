@@ -29,7 +29,6 @@ SQLITE_TRIGGERS = (
     {"event": "insert", "when": "INSERT", "others": ""},
     {"event": "update", "when": "UPDATE OF calendar_id, starts_at, ends_at", "others": "AND id <> OLD.id"},
 )
-# The constraint of the other engine; a role that may not create extensions finds btree_gist installed by its owner.
 POSTGRESQL_OVERLAP = """
 ALTER TABLE claim ADD CONSTRAINT ex_claim_overlap
 EXCLUDE USING gist (calendar_id WITH =, tstzrange(starts_at, ends_at) WITH &&)

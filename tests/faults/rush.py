@@ -12,12 +12,10 @@ from typing import Any, Protocol, Self
 
 from booking.config import Settings
 from booking.database import Database
-from booking.domain.errors import NotOffered, SlotTaken, TimeIsBooked, TooLate
 from booking.keyring import Keyring
 from tests.faults.crowd import PATIENCE_SECONDS, Answer, send
-from tests.visits import Clinic
+from tests.visits import REFUSALS, Clinic
 
-REFUSALS = (NotOffered, SlotTaken, TimeIsBooked, TooLate)
 WAIT_SECONDS = 90
 
 

@@ -16,16 +16,27 @@ from sqlalchemy import select, text
 
 from booking import config
 from booking.database import Database, DatabaseAway
-from booking.domain.errors import AlreadyExtended, AppointmentUnknown, HoldUnknown, TooManyHolds
 from booking.keyring import Keyring
 from booking.models import Appointment, TimeOff
 from booking.operations import appointments, holds
 from booking.operations.appointments import Visit
-from tests.faults.rush import REFUSALS, Deed, Rush, at_once
-from tests.visits import CAPPED, HOUR, LONG, MAIN, QUARTER, SHORT, TEN, Clinic, overlaps, remove_the_guard, small
+from tests.faults.rush import Deed, Rush, at_once
+from tests.visits import (
+    CAPPED,
+    HOUR,
+    LONG,
+    MAIN,
+    QUARTER,
+    REFUSALS,
+    SHORT,
+    TEN,
+    Clinic,
+    overlaps,
+    remove_the_guard,
+    small,
+)
 
 CLERKS, STEPS = 8, 60
-NO = (*REFUSALS, AlreadyExtended, AppointmentUnknown, HoldUnknown, TooManyHolds)
 
 # Two places, so that what is not to be had at one is tried at the other, by the same two people.
 PLACES = MAIN, replace(MAIN, slug="other", name="Other")
@@ -54,7 +65,7 @@ class Muddler:
         for _ in range(STEPS):
             clinic.now = self.now + chance.randrange(30) * timedelta(minutes=1)
             try:
-                with suppress(*NO):
+                with suppress(*REFUSALS):
                     self._do_one_thing(clinic, chance, tokens)
             except DatabaseAway as away:
                 # To stand in a line for too long, on a busy machine, is no ring: that would have been noticed before.

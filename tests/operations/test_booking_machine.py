@@ -35,9 +35,8 @@ from booking.keyring import Keyring
 from booking.operations import appointments, holds, time_off
 from booking.operations.appointments import Visit
 from booking.operations.holds import Held
-from tests.visits import CAPPED, HOUR, LONG, QUARTER, SHORT, TEN, Clinic, overlaps, small
+from tests.visits import CAPPED, HOUR, LONG, QUARTER, REFUSALS, SHORT, TEN, Clinic, overlaps, small
 
-REFUSALS = (AlreadyExtended, HoldUnknown, NotOffered, SlotTaken, TimeIsBooked, TooLate, TooManyHolds)
 Span = tuple[datetime, datetime]
 
 LONGER = replace(SHORT, duration_minutes=45, buffer_before_minutes=15, needs=("room",))

@@ -154,6 +154,17 @@ def test_a_time_that_is_taken_costs_no_lead_and_the_same_lead_can_have_another(
     assert post(ADA, lost.alternatives[0].starts_at, key=key, door=door) == replace(found, replayed=True)
 
 
+def test_of_a_visit_that_has_no_room_the_practitioners_time_stays_free(
+    post: Post, clinic: Clinic, database: Database
+) -> None:
+    clinic.book("long", TEN, "bob")
+    there, versions = clinic.taken(), clinic.versions()
+    assert post(ADA | {"service": "long"}, TEN + HOUR, practitioner="ann", key="one").taken
+    assert (clinic.taken(), clinic.versions()) == (there, versions)
+    assert counts(database) == (2, 1)
+    assert post(ADA, TEN + HOUR, practitioner="ann", key="one").visit
+
+
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "off the grid": ({"starts_at": "2026-11-25T10:07:00-05:00"}, "starts_at"),
     "past": ({"starts_at": "2026-11-23T10:00:00-05:00"}, "starts_at"),
