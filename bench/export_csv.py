@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,7 +102,7 @@ def measure(way: str, url: str) -> Run:
     database = Database(url)
     with database.reading() as db:  # connections and statements are warm in a service, too
         db.execute(text("select 1"))
-        exports.count(db, Filters(q="nobody"), zone=ZONE)
+        exports.count(db, Filters(from_on=date(2999, 1, 1)), zone=ZONE)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again here
     before, began, first, rows = _status("VmRSS"), time.perf_counter(), 0.0, 0
     with database.reading() as db:

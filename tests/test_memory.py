@@ -16,13 +16,13 @@ MEGABYTE = 1_000_000
 POSTS, VISITORS = 400, 8
 MOST, MOST_GROWTH = 120 * MEGABYTE, 20 * MEGABYTE  # measured: 92 and 6
 
-# The aim is one second of the processor, three quarters of which the libraries alone take. Machines differ and are
-# busy, so what is ours is held against what is theirs. Measured: 1.25 times theirs, and 1.45 with Alembic loaded, too.
+# The aim is one second of the processor, three quarters of which the libraries alone take. Machines differ, so what is
+# ours is held against what is theirs. Measured: 1.25 times theirs, and up to 1.4 in the crowd of a whole run.
 LIBRARIES = (
     "click, cryptography.hazmat.primitives.ciphers.aead, email_validator, flask_wtf, phonenumbers, psycopg,"
     " sqlalchemy.dialects.postgresql, sqlalchemy.orm, structlog, waitress"
 )
-MOST_TIMES = 1.4
+MOST_TIMES = 1.6
 ROUNDS = 3
 IMPORTING = "import time; before = time.process_time(); import {}; print(time.process_time() - before)"
 

@@ -118,8 +118,9 @@ def by_token(db: Session, catalog: Catalog, token: str, now: datetime) -> Visit:
 
 
 def of_lead(db: Session, lead_id: int) -> Appointment | None:
-    """The visit that was booked with a lead's own post: its first."""
-    return db.scalar(select(Appointment).where(Appointment.lead_id == lead_id).order_by(Appointment.id).limit(1))
+    """The visit of a lead that stands, the first of them if there are several."""
+    stands = (Appointment.lead_id == lead_id, Appointment.status != AppointmentStatus.CANCELLED.value)
+    return db.scalar(select(Appointment).where(*stands).order_by(Appointment.id).limit(1))
 
 
 def visit_of(catalog: Catalog, row: Appointment, token: str = "") -> Visit:

@@ -1,6 +1,7 @@
 """Claims: the database itself refuses to give a time twice, and whoever takes time takes all of it or nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -11,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from booking.database import Database, DatabaseAway
 from booking.domain.errors import SlotTaken
+from booking.domain.offers import Wish
 from booking.keyring import Keyring
-from booking.operations import claims, holds
+from booking.operations import appointments, claims, holds
 from booking.operations.claims import Owner
-from tests.visits import DAY, HOUR, QUARTER, TEN, Clinic, overlaps, remove_the_guard, rows
+from tests.visits import DAY, HOUR, LONG, MAIN, QUARTER, SHORT, TEN, Clinic, overlaps, remove_the_guard, rows, small
 
 ROW = "insert into claim (calendar_id, starts_at, ends_at, appointment_id, hold_id, time_off_id, expires_at) values"
 HALF_PAST, ELEVEN, NOON = TEN + 2 * QUARTER, TEN + HOUR, TEN + 2 * HOUR
@@ -137,9 +139,14 @@ def owner_of_ann(clinic: Clinic) -> Owner:
         return Owner("appointment", db.scalars(text("select id from appointment where status = 'booked'")).one())
 
 
+def numbers_of(clinic: Clinic) -> dict[str, int]:
+    """The number of each calendar."""
+    return {slug: number for number, slug in clinic.calendars.items()}
+
+
 def take(clinic: Clinic, needs: str, span: tuple[datetime, datetime], *, leaving: bool = True) -> list[str]:
     """Let the visit that ann has take `ann|bob room` and leave what it has; returns whose time it got."""
-    numbers = {slug: number for number, slug in clinic.calendars.items()}
+    numbers = numbers_of(clinic)
     owner, given = owner_of_ann(clinic), [[numbers[slug] for slug in need.split("|")] for need in needs.split()]
     got = clinic.do(claims.take, owner, given, span, clinic.now, leaving=owner if leaving else None)
     return [clinic.calendars[number] for number in got]
@@ -217,9 +224,8 @@ def test_a_version_rises_once_for_all_that_a_transaction_changes_and_not_for_wha
     ann, before = owner_of_ann(clinic), clinic.versions()
 
     def move(db: Session, starts_at: datetime) -> None:
-        numbers = {slug: number for number, slug in clinic.calendars.items()}
         span = (starts_at, starts_at + HOUR)
-        claims.take(db, ann, [[numbers["ann"]]], span, clinic.now, leaving=ann)
+        claims.take(db, ann, [[numbers_of(clinic)["ann"]]], span, clinic.now, leaving=ann)
 
     with database.transaction() as db:
         for hours in range(1, 4):
@@ -258,3 +264,53 @@ def test_tidying_up_deletes_what_has_run_out_and_nothing_else(clinic: Clinic, da
         assert db.scalars(text("select id from hold")).all() == [second.id]
         assert db.scalar(text("select count(*) from claim")) == 2
     assert clinic.do(holds.forget_expired, first.expires_at) == 0
+
+
+# ---------------------------------------------------------------- who waits for whom
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+class TestNobodyWaits:
+    """Of two transactions the second one does its work while the first is not yet at its end."""
+
+    def test_for_another_time_of_the_same_practitioner(self, clinic: Clinic, database: Database) -> None:
+        lead = clinic.somebody()
+        with database.transaction() as first:
+            wish = Wish("short", NOON, "ann")
+            appointments.book(first, clinic.diary, wish, lead_id=lead, now=clinic.now)
+            clinic.book("short", ELEVEN, "ann")
+        assert clinic.taken() == {"ann": ["10:00-10:30", "11:00-11:30", "12:00-12:30"]}
+
+    def test_for_what_was_given_up_at_one_place_while_another_is_tried(
+        self, clinic: Clinic, database: Database
+    ) -> None:
+        clinic.load(small(SHORT, LONG, locations=(MAIN, replace(MAIN, slug="other", name="Other"))))
+        write(clinic, ELEVEN, NOON, "room")
+        lead = clinic.somebody()
+        with database.transaction() as first:
+            with pytest.raises(SlotTaken):
+                appointments.book(first, clinic.diary, Wish("long", ELEVEN, "bob"), lead_id=lead, now=clinic.now)
+            clinic.book("short", ELEVEN, "bob")
+        assert clinic.taken()["bob"] == ["11:00-11:30"]
+
+    def test_for_the_first_piece_when_the_second_was_not_free(self, clinic: Clinic, database: Database) -> None:
+        write(clinic, ELEVEN, NOON)
+        owner, ann = owner_of_ann(clinic), numbers_of(clinic)["ann"]
+        with database.transaction() as first:
+            with pytest.raises(SlotTaken):
+                span = (TEN - HOUR, ELEVEN + QUARTER)
+                claims.take(first, owner, [[ann]], span, clinic.now, leaving=owner)
+            clinic.book("short", TEN - HOUR, "ann")
+        assert clinic.taken() == {"ann": ["09:00-09:30", "10:00-10:30", "11:00-12:00"]}
+
+    def test_for_run_out_holds_that_somebody_tidies_up(self, clinic: Clinic, database: Database) -> None:
+        held = clinic.hold("long", ELEVEN, "bob")
+        clinic.now = held.expires_at
+        with database.transaction() as first:
+            # Half of what it had is being dropped: the other half goes now, the hold itself another time.
+            assert claims.take(first, owner_of_ann(clinic), [[numbers_of(clinic)["bob"]]], (ELEVEN, NOON), clinic.now)
+            assert clinic.tidy_up() == 2
+        assert clinic.tidy_up() == 0
+        assert clinic.taken() == {"ann": ["10:00-10:30"], "bob": ["11:00-12:00"]}
+        with database.reading() as db:
+            assert db.scalars(text("select count(*) from hold")).one() == 0

@@ -21,7 +21,7 @@ from booking.operations import appointments
 from booking.reception import Receipt
 from booking.runtime import Runtime
 from tests.faults.weather import away
-from tests.visits import HOUR, TEN, Clinic, overlaps
+from tests.visits import HOUR, TEN, Clinic, lead_of, overlaps
 
 ADA = {"name": "Ada Reed", "email": "ada@example.com", "message": "My sciatica is back", "service": "short"}
 MINUTE = timedelta(minutes=1)
@@ -93,6 +93,36 @@ def test_the_same_post_again_gets_the_same_answer_and_no_second_visit(
     again = post(ADA, TEN, key=key, door=door)
     assert again == replace(first, replayed=True)
     assert counts(database) == (1, 1)
+
+
+def test_the_same_is_said_again_also_when_the_visit_was_moved_meanwhile(
+    post: Post, clinic: Clinic, database: Database
+) -> None:
+    first = post(ADA, TEN, key="one")
+    assert first.visit
+    with database.reading() as db:
+        visit = appointments.visit_of(clinic.diary.catalog, db.get_one(Appointment, first.visit["id"]))
+    clinic.move(visit, TEN + HOUR)
+    assert post(ADA, TEN, key="one") == replace(first, replayed=True)
+    assert clinic.taken() == {"ann": ["11:00-11:30"]}
+
+
+def test_who_tries_again_after_the_desk_has_booked_for_them_is_told_of_that(
+    post: Post, clinic: Clinic, database: Database
+) -> None:
+    for who in ("ann", "bob"):
+        clinic.book("short", TEN, who)
+    lost = post(ADA, TEN, key="one")
+    with database.reading() as db:
+        lead = lead_of(db, lost.reference)
+    by_phone = clinic.book("short", TEN + HOUR, "bob", lead=lead, by_desk=True)
+    told = post(ADA, TEN + 2 * HOUR, key="one")
+    assert told.visit
+    assert told.visit["reference"] == by_phone.row.reference
+    assert counts(database) == (3, 3)
+    clinic.cancel(by_phone, by_desk=True)
+    booked = post(ADA, TEN + 2 * HOUR, key="one")
+    assert (booked.reference, bool(booked.visit), counts(database)) == (lost.reference, True, (3, 4))
 
 
 def test_a_programs_key_that_comes_with_another_person_books_nothing(
