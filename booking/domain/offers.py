@@ -61,7 +61,7 @@ def places_for(catalog: Catalog, service: Service, practitioner: str, location: 
     if location and where is None:
         raise NotOffered("location", "We have no place of this name.")
     places = [
-        Place(service, place, tuple(each for each in catalog.who_offers(service, place) if who in {None, each}))
+        Place(service, place, tuple(each for each in catalog.who_offers(service, place) if who in (None, each)))
         for place in (catalog.where_offered(service) if where is None else (where,))
     ]
     found = [place for place in places if place.practitioners]

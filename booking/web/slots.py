@@ -123,9 +123,7 @@ def read_question() -> Question:
     """The question in the address; raises ParametersWrong."""
     asked = request.args
     errors: dict[str, list[str]] = {name: ["There is no such parameter."] for name in asked if name not in KNOWN}
-    for name in KNOWN:
-        if len(asked.getlist(name)) > 1:
-            errors[name] = ["This is given twice."]
+    errors |= {name: ["This is given twice."] for name, texts in asked.lists() if len(texts) > 1}
     if not asked.get("service"):
         errors["service"] = ["Please say which service."]
     if (days := _days(asked.get("days", ""))) is None:

@@ -14,7 +14,8 @@ from booking.database import Database, DatabaseAway
 from booking.domain.errors import SlotTaken
 from booking.domain.offers import Wish
 from booking.keyring import Keyring
-from booking.operations import appointments, claims, holds
+from booking.models import Lead
+from booking.operations import appointments, claims, enquiries, holds
 from booking.operations.claims import Owner
 from tests.visits import DAY, HOUR, LONG, MAIN, QUARTER, SHORT, TEN, Clinic, overlaps, remove_the_guard, rows, small
 
@@ -314,3 +315,23 @@ class TestNobodyWaits:
         assert clinic.taken() == {"ann": ["10:00-10:30"], "bob": ["11:00-12:00"]}
         with database.reading() as db:
             assert db.scalars(text("select count(*) from hold")).one() == 0
+
+    def test_for_run_out_holds_of_who_holds_anew(self, clinic: Clinic, database: Database) -> None:
+        clinic.hold("short", NOON, "bob")
+        clinic.now = clinic.hold("long", ELEVEN, "bob").expires_at
+        with database.transaction() as first:
+            wish, visitor = Wish("short", NOON, "ann"), b"somebody".ljust(16)
+            holds.place(first, clinic.diary.catalog, wish, visitor=visitor, now=clinic.now)
+            clinic.book("long", ELEVEN, "bob")
+        assert clinic.taken() == {
+            "ann": ["10:00-10:30", "12:00-12:30"],
+            **{each: ["10:45-12:30"] for each in ("bob", "laser", "room")},
+        }
+
+    def test_for_a_lead_that_tries_again_while_the_desk_books_for_it(self, clinic: Clinic, database: Database) -> None:
+        lead = clinic.somebody()
+        with database.transaction() as first:
+            reference = first.get_one(Lead, lead).reference
+            assert enquiries._lock_lead(first, reference) == lead
+            clinic.book("short", NOON, "ann", lead=lead, by_desk=True)
+        assert clinic.taken() == {"ann": ["10:00-10:30", "12:00-12:30"]}

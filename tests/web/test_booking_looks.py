@@ -266,6 +266,27 @@ def test_when_times_cannot_be_shown_the_page_says_so_and_the_form_still_works(gu
     expect(page.get_by_role("heading", name=RECEIVED)).to_be_visible()
 
 
+def test_when_a_script_does_not_come_the_server_shows_the_times(guest: Guest) -> None:
+    page = guest.page
+    page.route("**/times.js", lambda route: route.abort())
+    guest.opens()
+    guest.says_who()
+    page.get_by_role("radio", name=ADJUSTMENT).check()
+    page.get_by_role("button", name="Show free times").click()
+    guest.takes(guest.times.last)
+    assert page.get_by_label("Name").input_value() == "Ada Example"
+    guest.sends()
+    expect(page.get_by_text("Your appointment is booked.")).to_be_visible()
+
+
+def test_times_asked_for_without_a_service_are_not_called_a_failed_form(browser: Browser, server: Serving) -> None:
+    with browser.new_context(viewport=PHONE_SIZE, java_script_enabled=False) as context:
+        guest = Guest(context.new_page(), server, scripted=False).opens()
+        guest.page.get_by_role("button", name="Show free times").click()
+        expect(guest.page.locator("#times")).to_contain_text("Please choose what the visit is for.")
+        expect(guest.page.locator("#error-summary")).not_to_contain_text("Oops!")
+
+
 # ---------------------------------------------------------------- holds, zones, signs
 
 
