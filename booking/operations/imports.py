@@ -46,7 +46,10 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Line:
-    """One record of a file; `number` is the line it ends on. Of ours it has `values`, of Webflow's a `submission`."""
+    """One record of a file; `number` is the line it ends on. Of ours it has `values`, of Webflow's a `submission`.
+
+    `lead_id` is 0 where the file does not say when the lead came.
+    """
 
     number: int
     problem: str = ""
@@ -67,6 +70,21 @@ class Sheet:
         """The lines in portions, one for each transaction: a long import must not keep visitors waiting."""
         while block := list(islice(self.lines, BLOCK)):
             yield block
+
+
+class Ids:
+    """Ids in the order of a file; of the many leads that one instant can have there, no two by chance get the same."""
+
+    def __init__(self) -> None:
+        self._before: datetime | None = None
+        self._last = 0
+
+    def make(self, at: datetime | None) -> int:
+        """The id for the next lead, which came then; 0 if that is not known."""
+        if at is None:
+            return 0
+        self._last, self._before = (self._last + 1 if at == self._before else new_id(at)), at
+        return self._last
 
 
 @dataclass(frozen=True)
@@ -110,7 +128,7 @@ def take(db: Session, block: Sequence[Line], desk: Desk, *, now: datetime) -> li
         if line.problem:
             outcomes.append(Outcome(line.number, "refused", problem=line.problem))
         elif line.submission is not None:
-            outcomes.append(_captured(db, line, line.submission, desk, now))
+            outcomes.append(_captured(db, line, line.submission, desk, line.lead_id or next(fresh), now))
         elif line.values["reference"] in known:
             outcomes.append(Outcome(line.number, "known", line.values["reference"]))
         else:
@@ -156,8 +174,7 @@ def _json_lines(text: Iterable[str]) -> Iterator[tuple[int, Heading, list[str]]]
 
 def _ours(records: Iterable[tuple[int, Heading, list[str]]], region: str) -> Iterator[Line]:
     """Lines of our own file as typed values; ids follow the order of the file, as the next export's order does."""
-    before: datetime | None = None
-    last_id = 0
+    ids, before = Ids(), None
     for number, heading, row in records:
         try:
             values = tabular.read_row(_paired(heading.columns, row), heading, region, before)
@@ -166,9 +183,8 @@ def _ours(records: Iterable[tuple[int, Heading, list[str]]], region: str) -> Ite
             yield Line(number, problem=str(refusal))
             continue
         at = values.get("received_at")
-        if at is not None:
-            last_id, before = (last_id + 1 if at == before else new_id(at)), at
-        yield Line(number, values=values, received_at=at, lead_id=last_id if at else 0)
+        before = at or before
+        yield Line(number, values=values, received_at=at, lead_id=ids.make(at))
 
 
 def _paired(columns: Sequence[str], row: Sequence[str]) -> dict[str, str]:
@@ -197,6 +213,7 @@ def _check(values: Mapping[str, Any]) -> None:
 
 def _webflow(rows: Iterable[tuple[int, list[str]]], header: Sequence[str], zone: tzinfo, region: str) -> Iterator[Line]:
     """Lines of a Webflow export as submissions, each with its digest as key: the same line is the same post."""
+    ids = Ids()
     for number, row in rows:
         pairs = [(label, cell) for label, cell in zip(header, row, strict=False) if cell.strip()]
         digest = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
@@ -205,7 +222,7 @@ def _webflow(rows: Iterable[tuple[int, list[str]]], header: Sequence[str], zone:
         given = {"submission_key": submission.key} if submission.key else {}
         submission = replace(submission, key=digest, extras=submission.extras | given)
         problem = "This line contains characters that no text may contain." if UNSTORABLE.search("".join(row)) else ""
-        yield Line(number, problem=problem, submission=submission, received_at=at)
+        yield Line(number, problem=problem, submission=submission, received_at=at, lead_id=ids.make(at))
 
 
 def _split(pairs: Pairs, zone: tzinfo) -> tuple[datetime | None, Pairs]:
@@ -219,13 +236,14 @@ def _split(pairs: Pairs, zone: tzinfo) -> tuple[datetime | None, Pairs]:
     return None, pairs
 
 
-def _captured(db: Session, line: Line, submission: Submission, desk: Desk, now: datetime) -> Outcome:
+def _captured(db: Session, line: Line, submission: Submission, desk: Desk, lead_id: int, now: datetime) -> Outcome:
     attempt = desk.keyring.digest("attempt", DOOR, submission.key)
     reference = db.scalar(select(Lead.reference).where(Lead.key_digest == attempt))
     if reference is not None:
         return Outcome(line.number, "known", reference)
     fresh = references.make(desk.clinic.reference_prefix)
-    captured = leads.capture(db, submission, desk, reference=fresh, received_at=line.received_at or now, now=now)
+    at = line.received_at or now
+    captured = leads.capture(db, submission, desk, reference=fresh, received_at=at, now=now, lead_id=lead_id)
     result = "known" if captured.replayed else "incomplete" if captured.incomplete else "added"
     return Outcome(line.number, result, captured.reference)
 

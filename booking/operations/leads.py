@@ -54,30 +54,39 @@ class Desk:
 
 
 def capture(
-    db: Session, submission: Submission, desk: Desk, *, reference: str, received_at: datetime, now: datetime
+    db: Session,
+    submission: Submission,
+    desk: Desk,
+    *,
+    reference: str,
+    received_at: datetime,
+    now: datetime,
+    lead_id: int | None = None,
 ) -> Captured:
     """Store a submission as a lead, or find the lead it already is; `reference` is used if it is free.
 
+    `lead_id` is for who stores many of one instant, and sees to it that no two get the same by chance.
     Raises KeyReused when a program's key comes back with another content. A submission without a way to
     reach the person is kept as an incomplete lead, which the same person's next post under the same key completes.
     """
-    if not submission.acceptable:
-        return _keep_attempt(db, submission, desk, reference=reference, received_at=received_at, now=now)
     connection = db.connection()
     around = _look_around(connection, submission, desk.keyring, received_at)
     attempt = _attempt_to_complete(connection, submission, desk.keyring) if around.attempts else None
-    lead_id = attempt.id if attempt else new_id(received_at)
+    lead_id = attempt.id if attempt else lead_id or new_id(received_at)
     reference = attempt.reference if attempt else reference
-    answer = {"reference": reference, "received_at": received_at.isoformat()}
-    earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
-    if earlier is not None:
-        at = datetime.fromisoformat(earlier["received_at"])
-        return Captured(earlier["reference"], at, replayed=True, visit=earlier.get("visit"))
+    if submission.acceptable:
+        answer = {"reference": reference, "received_at": received_at.isoformat()}
+        earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
+        if earlier is not None:
+            at = datetime.fromisoformat(earlier["received_at"])
+            return Captured(earlier["reference"], at, replayed=True, visit=earlier.get("visit"))
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
     if attempt:
         connection.execute(update(leads).where(leads.c.id == lead_id), values)
     else:
         reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
+    if not submission.acceptable:
+        return Captured(reference, received_at, incomplete=True)
     _record_consents(connection, submission, desk.clinic, lead_id, received_at)
     return Captured(reference, received_at, lead_id=lead_id)
 
@@ -145,22 +154,6 @@ def _is_the_same(attempt: Any, submission: Submission, keyring: Keyring) -> bool
         return bool(attempt.name == submission.name)
     message = json.loads(keyring.open(attempt.content, CONTENT, attempt.id))["message"]
     return message in {"", submission.message}
-
-
-def _keep_attempt(
-    db: Session, submission: Submission, desk: Desk, *, reference: str, received_at: datetime, now: datetime
-) -> Captured:
-    connection = db.connection()
-    around = _look_around(connection, submission, desk.keyring, received_at)
-    attempt = _attempt_to_complete(connection, submission, desk.keyring) if around.attempts else None
-    lead_id = attempt.id if attempt else new_id(received_at)
-    values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
-    if attempt:
-        connection.execute(update(leads).where(leads.c.id == lead_id), values)
-        reference = attempt.reference
-    else:
-        reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
-    return Captured(reference, received_at, incomplete=True)
 
 
 def _values(
