@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
@@ -29,6 +30,7 @@ from sqlalchemy.orm import Session
 from bench import capture
 from booking.clinic import Catalog, Location, Offer, Practitioner, Service, WorkingHours
 from booking.database import open_engine, schema
+from booking.domain import clock
 from booking.models import Appointment, Claim, Lead
 from booking.operations import catalog_loading
 from tests.postgres import TemporaryPostgres
@@ -179,6 +181,7 @@ def fill(url: str) -> None:
 def visits(now: datetime) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
     """Appointments and their claims."""
     first = now.replace(hour=14, minute=0, second=0, microsecond=0) - timedelta(days=60)
+    zone = ZoneInfo(WHERE.timezone)
     for number in range(VISITS):
         day, place = divmod(number, PRACTITIONERS * A_DAY)
         who, slot = place % PRACTITIONERS + 1, place // PRACTITIONERS
@@ -186,8 +189,9 @@ def visits(now: datetime) -> Iterator[tuple[dict[str, object], dict[str, object]
         span: dict[str, object] = {"starts_at": start, "ends_at": start + timedelta(minutes=30)}
         visit: dict[str, object] = {
             "id": number + 1, "reference": f"SV-{number}", "lead_id": 1, "service_id": 1, "practitioner_id": who,
-            "location_id": 1, "status": "booked", "timezone": "America/New_York", "wall_start": "", "sequence": 0,
-            "generation": 0, "token_digest": number.to_bytes(32, "big"), "created_at": now, "updated_at": now,
+            "location_id": 1, "status": "booked", "timezone": WHERE.timezone, "sequence": 0, "generation": 0,
+            "wall_start": clock.wall_of(start, zone), "token_digest": number.to_bytes(32, "big"), "created_at": now,
+            "updated_at": now,
         }  # fmt: skip
         yield visit | span, {"calendar_id": who, "appointment_id": number + 1} | span
 

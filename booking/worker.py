@@ -67,6 +67,9 @@ class Worker:
             self._tidied = now
 
     def _keep_wall_times(self, now: datetime) -> None:
+        with self._premises.database.reading() as db:  # most often there is none, and then no writer waits
+            if not wall_times.drifted(db, now):
+                return
         with self._premises.database.transaction() as db:
             catalog = self._premises.catalogs.current(db, now.date(), hold_still=True)
             moved, stuck = wall_times.keep(db, catalog, now)

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import psycopg
+from sqlalchemy import Engine, text
 
 GIVEN_SERVER = "BOOKING_TEST_DATABASE_URL"
 START_SECONDS = 60
@@ -234,6 +235,19 @@ class TemporaryPostgres(PostgresServer):
 def conninfo(url: str) -> str:
     """Turn SQLAlchemy's spelling of a PostgreSQL URL into the one that psycopg itself understands."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def somebody_waits_for_a_lock(engine: Engine) -> bool:
+    """Whether a connection of the database waits for another one now, or begins to within ten seconds."""
+    waiting = text(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    for _ in range(1000):
+        with engine.connect() as connection:
+            if connection.scalar(waiting):
+                return True
+        time.sleep(0.01)
+    return False
 
 
 def quit_with_parent() -> None:

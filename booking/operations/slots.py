@@ -173,8 +173,8 @@ def _taken(
     span = _instant(min(w[0] for w in windows) + before), _instant(max(w[1] for w in windows) + after)
     taken: dict[int, list[Span]] = {}
     expiries = []
-    for calendar, starts_at, ends_at, expires_at in claims.spans_of(db, wanted, span, now, but_hold=hold_id):
-        taken.setdefault(calendar, []).append((int(starts_at.timestamp()), int(ends_at.timestamp())))
+    for calendar, start, end, expires_at in claims.spans_of(db, wanted, span, now, but_hold=hold_id):
+        taken.setdefault(calendar, []).append((start, end))
         if expires_at is not None:
             expiries.append(expires_at)
     return taken, expiries

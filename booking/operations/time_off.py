@@ -1,6 +1,6 @@
 """Time off: somebody is away, or a room out of use; it gives way to visits and names them, and holds give way to it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import Table, delete, insert, select
@@ -36,6 +36,9 @@ def take(
     if ends_at <= starts_at:
         raise NotOffered("ends_at", "Time off must end after it begins.")
     calendar = calendar_id if calendar_id is not None else _calendar_of(catalog, practitioner)
+    # Slots are counted in whole seconds: one that begins within the last second of time off is not free.
+    starts_at = starts_at.replace(microsecond=0)
+    ends_at += timedelta(microseconds=-ends_at.microsecond % 1_000_000)
     row = {
         "id": new_id(now),
         "calendar_id": calendar,

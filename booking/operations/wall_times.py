@@ -1,6 +1,6 @@
 """Wall times: when the law of a zone changes, visits keep the time that was agreed, and their instants follow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,14 @@ class Drift:
 
 def drifted(db: Session, now: datetime) -> list[Drift]:
     """The visits ahead whose zone's law has changed since they were booked."""
-    return [drift for _, drift in _drifted(db, now)]
+    columns = (Appointment.reference, Appointment.wall_start, Appointment.timezone, Appointment.starts_at)
+    ahead = select(*columns).where(Appointment.status.in_(AHEAD), Appointment.starts_at > now)
+    found = []
+    for reference, wall_start, timezone, stands in db.execute(ahead.order_by(Appointment.starts_at)):
+        zone = ZoneInfo(timezone)
+        if clock.wall_of(stands, zone) != wall_start:  # of most, that is all that must be asked
+            found.append(Drift(reference, wall_start, timezone, stands, clock.instant_at(wall_start, zone, stands)))
+    return [drift for drift in found if drift.means != drift.stands]
 
 
 def keep(db: Session, catalog: Catalog, now: datetime) -> tuple[list[Drift], list[Drift]]:
@@ -48,13 +55,16 @@ def keep(db: Session, catalog: Catalog, now: datetime) -> tuple[list[Drift], lis
     In the order in which each makes room for the next.
     """
     moved, stuck = [], []
-    found = _drifted(db, now)
-    later = [pair for pair in reversed(found) if pair[1].means > pair[1].stands]
-    for row, drift in [*(pair for pair in found if pair[1].means < pair[1].stands), *later]:
+    rows = _hold(db, drifted(db, now))
+    found = [drift for drift in drifted(db, now) if drift.reference in rows]
+    later = [drift for drift in reversed(found) if drift.means > drift.stands]
+    for drift in [*(drift for drift in found if drift.means < drift.stands), *later]:
+        row = rows[drift.reference]
         visit = appointments.visit_of(catalog, row)
         place, owner = Place(visit.service, visit.location, (visit.practitioner,)), Owner("appointment", row.id)
         try:
-            placing.place(db, catalog, [place], drift.means, owner, now, moving=row.starts_at)
+            # As if it moved within its day: for the day that was agreed it counts already, however full that is.
+            placing.place(db, catalog, [place], drift.means, owner, now, moving=drift.means)
         except SlotTaken:
             stuck.append(drift)
             continue
@@ -74,16 +84,8 @@ def kept_since(db: Session, since: datetime) -> Iterator[dict[str, Any]]:
     yield from db.scalars(rows)
 
 
-def _drifted(db: Session, now: datetime) -> Sequence[tuple[Appointment, Drift]]:
-    rows = (
-        select(Appointment)
-        .where(Appointment.status.in_(AHEAD), Appointment.starts_at > now)
-        .order_by(Appointment.starts_at)
-    )
-    found = []
-    for row in db.scalars(rows):
-        means = clock.instant_at(row.wall_start, ZoneInfo(row.timezone), row.starts_at)
-        if means != row.starts_at:
-            drift = Drift(row.reference, row.wall_start, row.timezone, row.starts_at, means)
-            found.append((row, drift))
-    return found
+def _hold(db: Session, found: list[Drift]) -> dict[str, Appointment]:
+    """The visits, each as it stands once nobody else can change it until the commit."""
+    named = Appointment.reference.in_([drift.reference for drift in found])
+    query = select(Appointment).where(named).order_by(Appointment.id).with_for_update()
+    return {row.reference: row for row in db.scalars(query.execution_options(populate_existing=True))}

@@ -106,15 +106,14 @@ def ask(runtime: Runtime, answers: Answers, question: Question, hold: str, now: 
             found = slots.find(db, catalog, question, now)
             later = None if found.slots else slots.find_first(db, catalog, question, now)
             valid_until = min(found.valid_until, later.valid_until) if later else found.valid_until
-            body = {
-                "slots": visits.slots(found.slots),
+            rest = {
                 "timezone": found.timezone,
                 "from": found.first.isoformat(),
                 "days": question.days,
                 # Of the days after, where these have nothing.
                 "next": visits.slot(later.slots[0]) if later and later.slots else None,
             }
-            answer = _answer(body, state, valid_until)
+            answer = _answer(visits.slots_as_json(found.slots), rest, state, valid_until)
             answers.keep(question, answer)
     return answer
 
@@ -162,8 +161,8 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _answer(body: dict[str, Any], state: tuple[int, int], valid_until: datetime) -> Answer:
-    raw = json.dumps(body, separators=(",", ":")).encode()
+def _answer(found: str, rest: dict[str, Any], state: tuple[int, int], valid_until: datetime) -> Answer:
+    raw = f'{{"slots":{found},{json.dumps(rest, separators=(",", ":"))[1:]}'.encode()
     return Answer(state, valid_until, raw, hashlib.blake2b(raw, digest_size=12).hexdigest())
 
 

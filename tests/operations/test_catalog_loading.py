@@ -1,7 +1,6 @@
 """Loading the clinic's file: what changes, what stays, and that no booking slips through while it happens."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from booking.operations import catalog, catalog_loading
 from booking.operations.catalog_loading import Loaded
 from tests.clinics import changed, without
 from tests.planted import plant
+from tests.postgres import somebody_waits_for_a_lock
 
 ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 FILE = clinic.load().catalog
@@ -208,7 +208,7 @@ def test_a_booking_that_waited_for_a_loading_sees_the_new_catalogue(database: Da
     with database.transaction() as db:
         catalog_loading.load(db, without(FILE, "massage-therapy"), now=now)
         booking.start()
-        assert somebody_waits_for_a_lock(database)
+        assert somebody_waits_for_a_lock(database.engine)
     booking.join(10)
     assert seen == [None]
 
@@ -240,7 +240,7 @@ class Loading:
         self._thread.join(30)
 
     def waits_for_a_lock(self) -> bool:
-        return somebody_waits_for_a_lock(self._database)
+        return somebody_waits_for_a_lock(self._database.engine)
 
     def _run(self) -> None:
         self.loaded = load(self._database, self._wanted, self._now)
@@ -251,15 +251,3 @@ def loading(database: Database, wanted: clinic.Catalog, now: datetime) -> Iterat
     found = Loading(database, wanted, now)
     yield found
     found.end()
-
-
-def somebody_waits_for_a_lock(database: Database) -> bool:
-    waiting = text(
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    )
-    for _ in range(1000):
-        with database.engine.connect() as connection:
-            if connection.scalar(waiting):
-                return True
-        time.sleep(0.01)
-    return False

@@ -317,7 +317,7 @@ class TestNobodyWaits:
             assert db.scalars(text("select count(*) from hold")).one() == 0
 
     def test_for_run_out_holds_of_who_holds_anew(self, clinic: Clinic, database: Database) -> None:
-        clinic.hold("short", NOON, "bob")
+        clinic.hold("short", NOON + HOUR, "bob")
         clinic.now = clinic.hold("long", ELEVEN, "bob").expires_at
         with database.transaction() as first:
             wish, visitor = Wish("short", NOON, "ann"), b"somebody".ljust(16)

@@ -22,6 +22,7 @@ from booking.models.lead import CONTENT, Consent, Lead
 from booking.operations import leads
 from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Captured, Desk
+from tests.postgres import somebody_waits_for_a_lock
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "message": "My back hurts since May."}
 BEN = {"name": "Ben Franklin", "email": "ben@example.com", "message": "A first visit, please."}
@@ -356,20 +357,7 @@ def test_two_posts_that_complete_one_attempt_at_once_do_not_overwrite_each_other
     with database.transaction() as db:
         leads.capture(db, read(first), desk, reference="SV-3333-33", received_at=now, now=now)
         other.start()
-        assert waits_for_a_lock(database), "the second post must come while the first is under way"
+        assert somebody_waits_for_a_lock(database.engine), "the second post must come while the first is under way"
     other.join()
     assert {lead.phone for lead in stored(database)} == {"+19045550131", "+19045550132"}
     assert answers[0].reference != attempt.reference
-
-
-def waits_for_a_lock(database: Database) -> bool:
-    waiting = text(
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    )
-    pause = threading.Event()
-    for _ in range(150):
-        with database.reading() as db:
-            if db.scalar(waiting):
-                return True
-        pause.wait(0.01)
-    return False

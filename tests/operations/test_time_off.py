@@ -50,6 +50,18 @@ def test_weeks_off_are_claimed_a_day_at_a_time_and_to_the_minute(clinic: Clinic,
         clinic.book("short", TEN + 20 * DAY, "ann")
 
 
+def test_whole_seconds_are_taken_so_that_no_slot_is_offered_that_cannot_be_booked(clinic: Clinic) -> None:
+    moment = timedelta(microseconds=1)
+    clinic.take_off("ann", TEN - moment, TEN + HOUR + moment)
+    second = timedelta(seconds=1)
+    assert clinic.spans() == {"ann": [(TEN - second, TEN + HOUR + second)]}
+    with clinic.database.reading() as db:
+        question = Question("short", "ann", first=TEN.date(), days=1)
+        starts = {slot.starts_at for slot in slots.find(db, clinic.diary.catalog, question, clinic.now).slots}
+    assert starts & {TEN - 2 * QUARTER, TEN + HOUR} == set()
+    assert {TEN - 3 * QUARTER, TEN + HOUR + QUARTER} <= starts
+
+
 def test_a_room_can_be_out_of_use(clinic: Clinic) -> None:
     room = next(each for each in clinic.diary.catalog.resources if each.slug == "room")
     span = {"starts_at": MIDNIGHT, "ends_at": MIDNIGHT + DAY, "note": "painted", "now": clinic.now}

@@ -1,5 +1,7 @@
 """Wall times: when a zone's law changes, visits keep the time that was agreed."""
 
+import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +12,7 @@ from sqlalchemy.orm import Session
 from booking import clinic
 from booking.database import Database
 from booking.domain.catalog import Catalog
+from booking.domain.errors import NotOffered
 from booking.domain.offers import Wish
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
@@ -18,6 +21,9 @@ from booking.operations import appointments, audit, leads, wall_times
 from booking.operations.appointments import Diary, Visit
 from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Desk
+from booking.operations.wall_times import Drift
+from tests.postgres import somebody_waits_for_a_lock
+from tests.visits import CAPPED, Clinic, small
 
 ZONE = ZoneInfo("America/New_York")
 HOUR = timedelta(hours=1)
@@ -92,3 +98,36 @@ def test_where_no_law_changed_nothing_is_touched(database: Database, diary: Diar
         book(db, diary, MONDAY, now)
     with database.transaction() as db:
         assert wall_times.keep(db, diary.catalog, now) == ([], [])
+
+
+def test_a_visit_goes_back_to_the_day_it_was_agreed_for_also_when_that_is_full(
+    database: Database, keyring: Keyring, now: datetime
+) -> None:
+    """A country that leaves out a day moves every visit by one."""
+    office = Clinic(database, keyring, now, small(replace(CAPPED, daily_cap=1)))
+    visit = office.book("capped", MONDAY, "ann")
+    with database.transaction() as db:
+        change_the_law(db, 24 * HOUR)
+    office.book("capped", MONDAY + HOUR, "ann")
+    with pytest.raises(NotOffered):
+        office.book("capped", MONDAY + 2 * HOUR, "ann")
+    with database.transaction() as db:
+        moved, stuck = wall_times.keep(db, office.diary.catalog, now)
+        assert ([visit.row.reference], []) == ([drift.reference for drift in moved], stuck)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_visit_that_is_being_cancelled_is_left_alone(database: Database, keyring: Keyring, now: datetime) -> None:
+    office = Clinic(database, keyring, now)
+    visit = office.book("short", MONDAY, "ann")
+    with database.transaction() as db:
+        change_the_law(db, HOUR)
+    kept: list[tuple[list[Drift], list[Drift]]] = []
+    other = threading.Thread(target=lambda: kept.append(office.do(wall_times.keep, office.diary.catalog, now)))
+    with database.transaction() as db:
+        appointments.cancel(db, office.diary, visit, reason="", by="visitor", now=now)
+        other.start()
+        assert somebody_waits_for_a_lock(database.engine)
+    other.join()
+    assert kept == [([], [])]
+    assert office.spans() == {}
