@@ -1,22 +1,16 @@
-"""Options that are more than a word: the filters of an export, with the rules of /staff/leads.csv, and names."""
+"""Options that are more than a word: the filters of an export, and names."""
 
-import re
 from collections.abc import Callable
-from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
 import click
 
+from booking.domain import criteria
 from booking.domain.contact import LONGEST_NAME, clean_line
 from booking.domain.status import LeadStatus
 
-EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
-LONGEST_TEXT = 500
-UNWRITABLE = re.compile("[\x00\ud800-\udfff]")  # no database takes these; bytes that are not UTF-8 arrive as surrogates
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 Read = TypeVar("Read")
-Moment = TypeVar("Moment", date, datetime)
 
 
 def filters(command: Command) -> Command:
@@ -49,41 +43,7 @@ class Checked(click.ParamType[Read, str], Generic[Read]):
             self.fail(str(wrong), param, ctx)
 
 
-def _text(text: str) -> str:
-    if len(text) > LONGEST_TEXT or UNWRITABLE.search(text):
-        raise ValueError(f"Must be a text of at most {LONGEST_TEXT} characters.")
-    return text.strip()
-
-
-def _day(text: str) -> date:
-    wanted = "Must be a day such as 2026-11-24."
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip(), re.ASCII):
-        raise ValueError(wanted)
-    return _within_years(_parsed(date.fromisoformat, text, wanted))
-
-
-def _instant(text: str) -> datetime:
-    wanted = "Must be a time with its zone, such as 2026-11-24T15:30:00Z."
-    instant = _within_years(_parsed(datetime.fromisoformat, text, wanted))
-    if instant.tzinfo is None:
-        raise ValueError(wanted)
-    return instant
-
-
-def _parsed(parse: Callable[[str], Moment], text: str, wanted: str) -> Moment:
-    try:
-        return parse(text.strip())
-    except ValueError:
-        raise ValueError(wanted) from None
-
-
-def _within_years(moment: Moment) -> Moment:
-    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
-        raise ValueError(f"Must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}.")
-    return moment
-
-
-_TEXT, _DAY, _INSTANT = Checked("text", _text), Checked("day", _day), Checked("time", _instant)
+_TEXT, _DAY, _INSTANT = Checked("text", criteria.text), Checked("day", criteria.day), Checked("time", criteria.instant)
 _STATES = click.Choice([status.value for status in LeadStatus])
 _FILTERS = (
     click.option("--status", multiple=True, type=_STATES, help="May be given more than once."),

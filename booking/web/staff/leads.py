@@ -1,35 +1,27 @@
 """The leads for the staff's programs: the list as CSV and as JSON lines, by the filters of its address."""
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from flask import Blueprint, Response, request
 
 from booking.database import Database, DatabaseAway
-from booking.domain import tabular
+from booking.domain import criteria, tabular
 from booking.domain.errors import ColumnUnknown, ParametersWrong
-from booking.domain.status import LeadStatus
-from booking.domain.submission import yes_or_no
 from booking.operations import audit, exports
 from booking.operations.exports import Export, Filters
 from booking.operations.tokens import Bearer
 from booking.web.access import bearer
 from booking.web.premises import premises
 
-EARLIEST_YEAR, LATEST_YEAR = 1900, 2999
-LONGEST_TEXT = 500
-
 staff_leads = Blueprint("staff_leads", __name__)
 log = structlog.get_logger(__name__)
-
-_Day = TypeVar("_Day", date, datetime)
 
 
 @dataclass(frozen=True)
@@ -137,65 +129,14 @@ def _columns(text: str, errors: dict[str, list[str]]) -> tuple[str, ...]:
         return tabular.COLUMNS
 
 
-def _states(text: str) -> tuple[str, ...]:
-    states = tuple(dict.fromkeys(state.strip() for state in text.split(",") if state.strip()))
-    known = [status.value for status in LeadStatus]
-    if set(states) - set(known):
-        raise ValueError(f"Must be one or more of {', '.join(known)}, with commas between them.")
-    return states
-
-
-def _text(text: str) -> str:
-    if len(text) > LONGEST_TEXT or "\x00" in text:
-        raise ValueError(f"Must be a text of at most {LONGEST_TEXT} characters.")
-    return text.strip()
-
-
-def _flag(text: str) -> bool:
-    answer = yes_or_no(text)
-    if answer is None:
-        raise ValueError("Must be yes or no.")
-    return answer
-
-
-def _day(text: str) -> date:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip(), re.ASCII):
-        raise ValueError("Must be a day such as 2026-11-24.")
-    return _within_years(_parsed(date.fromisoformat, text, "Must be a day such as 2026-11-24."))
-
-
-def _instant(text: str) -> datetime:
-    wanted = "Must be a time with its zone, such as 2026-11-24T15:30:00Z."
-    # In a query a plus sign that was not encoded arrives as a space.
-    instant = _within_years(
-        _parsed(datetime.fromisoformat, re.sub(r"(T\S+) (\d\d:?\d\d)$", r"\1+\2", text.strip()), wanted)
-    )
-    if instant.tzinfo is None:
-        raise ValueError(wanted)
-    return instant
-
-
-def _parsed(parse: Callable[[str], _Day], text: str, wanted: str) -> _Day:
-    try:
-        return parse(text.strip())
-    except ValueError:
-        raise ValueError(wanted) from None
-
-
-def _within_years(day: _Day) -> _Day:
-    if not EARLIEST_YEAR <= day.year <= LATEST_YEAR:
-        raise ValueError(f"Must lie between the years {EARLIEST_YEAR} and {LATEST_YEAR}.")
-    return day
-
-
 _READERS: dict[str, Callable[[str], Any]] = {
-    "status": _states,
-    "service": _text,
-    "from": _day,
-    "to": _day,
-    "q": _text,
-    "held": _flag,
-    "urgent": _flag,
-    "incomplete": _flag,
-    "since": _instant,
+    "status": criteria.states,
+    "service": criteria.text,
+    "from": criteria.day,
+    "to": criteria.day,
+    "q": criteria.text,
+    "held": criteria.flag,
+    "urgent": criteria.flag,
+    "incomplete": criteria.flag,
+    "since": criteria.instant,
 }
