@@ -13,7 +13,7 @@ from booking.keyring import Keyring
 from booking.receipts import Receipts
 from booking.runtime import Runtime
 from booking.spool import Spool
-from booking.web import errors, headers
+from booking.web import errors, headers, static_files
 from booking.web.api import api
 from booking.web.appointments import appointments
 from booking.web.catalog import catalog
@@ -24,20 +24,18 @@ from booking.web.public import public
 from booking.web.slots import slot_routes
 from booking.web.staff.leads import staff_leads
 
-STATIC_SECONDS = 3600
-
 
 def create_app(settings: Settings) -> Flask:
     """The web application, ready to answer; its parts are in `app.extensions["booking"]` (a Runtime)."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_BYTES,
-        SEND_FILE_MAX_AGE_DEFAULT=STATIC_SECONDS,
         TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
     )
     app.extensions["booking"] = open_runtime(settings)
     headers.register(app)
     errors.register(app)
+    static_files.register(app)
     for blueprint in (public, api, catalog, slot_routes, hold_routes, appointments, health, staff_leads):
         app.register_blueprint(blueprint)
     if depth := settings.trusted_proxies:
