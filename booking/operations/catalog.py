@@ -65,10 +65,7 @@ class CatalogCache:
 
 def version(db: Session, *, hold_still: bool = False) -> int:
     """The catalogue's version; `hold_still` lets nobody change the catalogue until this transaction ends."""
-    query = select(state.c.version)
-    if hold_still:  # says nothing on SQLite, where a transaction is the only writer anyway
-        query = query.with_for_update(read=True)
-    return int(db.connection().execute(query).scalar_one())
+    return int(db.connection().execute(_VERSION_HELD if hold_still else _VERSION).scalar_one())
 
 
 def read(db: Session, on: date) -> Catalog:
@@ -177,3 +174,7 @@ def _closures(connection: Connection, on: date) -> Iterator[Closure]:
     within = select(closures).where(c.starts_on <= last, c.ends_on >= first)
     for row in connection.execute(within.order_by(c.starts_on, c.id)):
         yield Closure(**_fields(row, Closure))
+
+
+_VERSION = select(state.c.version)
+_VERSION_HELD = _VERSION.with_for_update(read=True)  # says nothing on SQLite, where a transaction is the only writer

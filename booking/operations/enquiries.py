@@ -23,18 +23,21 @@ from booking.operations.leads import Captured, Desk
 class Outcome:
     """What became of a post: its lead, and its visit, or why there is none.
 
-    `visit` holds what an answer says of it (see `facts`); `taken` is the wish for a time that somebody else has.
+    `visit` holds what an answer says of it (see `facts`); `kept` says that it is one the lead had before, at another
+    time than was asked for now. `taken` is the wish for a time that somebody else has.
     """
 
     captured: Captured
     visit: dict[str, Any] | None = None
     refusal: NotOffered | None = None
     taken: Wish | None = None
+    kept: bool = False
 
     @property
     def replayed(self) -> bool:
         """Whether everything in the answer was said before."""
-        return self.captured.replayed and self.visit == self.captured.visit and not (self.refusal or self.taken)
+        new = self.refusal or self.taken or self.kept
+        return self.captured.replayed and self.visit == self.captured.visit and not new
 
 
 def take_in(
@@ -42,29 +45,12 @@ def take_in(
 ) -> Outcome:
     """Capture a submission and book the time it names; raises KeyReused, and nothing else for want of a time."""
     captured = leads.capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
-    if captured.incomplete or captured.visit or not submission.asks_for_a_time:
+    if captured.incomplete or not submission.asks_for_a_time:
         return Outcome(captured, captured.visit)
-    if captured.replayed:  # the same lead tries again, after its time was taken
-        captured = replace(captured, lead_id=_lock_lead(db, captured.reference))
-    catalog = desk.catalogs.current(db, now.date(), hold_still=True)
-    diary = Diary(catalog, desk.keyring, desk.clinic.reference_prefix)
-    if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
-        return Outcome(captured, facts(appointments.visit_of(catalog, earlier)))
-    try:
-        wish = _wish(db, diary, submission, ZoneInfo(desk.clinic.timezone), now)
-    except NotOffered as refusal:
-        return Outcome(captured, refusal=refusal)
-    try:
-        visit = appointments.book(
-            db, diary, wish, lead_id=captured.lead_id, now=now, hold_token=submission.hold
-        )  # fmt: skip
-    except NotOffered as refusal:
-        return Outcome(captured, refusal=refusal)
-    except SlotTaken:
-        return Outcome(captured, taken=wish)
-    answer = {"reference": captured.reference, "received_at": captured.received_at.isoformat(), "visit": facts(visit)}
-    idempotency.change_answer(db.connection(), captured.lead_id, answer)
-    return Outcome(captured, facts(visit))
+    zone = ZoneInfo(desk.clinic.timezone)
+    if captured.visit and not _asks_for_another_time(submission, captured.visit, zone):
+        return Outcome(captured, captured.visit)
+    return _give_time(db, submission, desk, captured, zone, now)
 
 
 def facts(visit: Visit) -> dict[str, Any]:
@@ -80,6 +66,44 @@ def facts(visit: Visit) -> dict[str, Any]:
         "practitioner": visit.practitioner.slug,
         "location": visit.location.slug,
     }
+
+
+def _give_time(
+    db: Session, submission: Submission, desk: Desk, captured: Captured, zone: ZoneInfo, now: datetime
+) -> Outcome:
+    """Book the time a lead asks for, unless it has a visit already."""
+    if captured.replayed:  # the same lead tries again, after its time was taken or given back
+        captured = replace(captured, lead_id=_lock_lead(db, captured.reference))
+    catalog = desk.catalogs.current(db, now.date(), hold_still=True)
+    diary = Diary(catalog, desk.keyring, desk.clinic.reference_prefix)
+    if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
+        stands = facts(appointments.visit_of(catalog, earlier))
+        return Outcome(captured, stands, kept=_asks_for_another_time(submission, stands, zone))
+    try:
+        wish = _wish(db, diary, submission, zone, now)
+    except NotOffered as refusal:
+        return Outcome(captured, refusal=refusal)
+    try:
+        visit = appointments.book(
+            db, diary, wish, lead_id=captured.lead_id, now=now, hold_token=submission.hold
+        )  # fmt: skip
+    except NotOffered as refusal:
+        return Outcome(captured, refusal=refusal)
+    except SlotTaken:
+        return Outcome(captured, taken=wish)
+    answer = {"reference": captured.reference, "received_at": captured.received_at.isoformat(), "visit": facts(visit)}
+    idempotency.change_answer(db.connection(), captured.lead_id, answer)
+    return Outcome(captured, facts(visit))
+
+
+def _asks_for_another_time(submission: Submission, visit: dict[str, Any], zone: ZoneInfo) -> bool:
+    if not submission.starts_at:
+        return False
+    try:
+        asked = clock.read_instant(submission.starts_at, zone)
+    except NoInstant:
+        return True
+    return asked != datetime.fromisoformat(visit["starts_at"])
 
 
 def _lock_lead(db: Session, reference: str) -> int:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from booking.domain.errors import KeyReused
@@ -31,7 +31,7 @@ def take_names(
         holder = connection.execute(select(names).where(names.c.name == name)).one()
         if submission.key and holder.content != content:
             raise KeyReused
-        if submission.key or abs(at - holder.created_at) <= SAME_ENQUIRY_WITHIN:
+        if submission.key or _is_the_same_without_a_key(submission, holder, content, at):
             earlier = earlier or holder
         else:
             connection.execute(update(names).where(names.c.name == name), row)
@@ -39,15 +39,17 @@ def take_names(
     if earlier is None:
         return None
     # The e-mail is new but the phone is known, or the reverse: all names lead to the lead there is.
-    found = {"lead_id": earlier.lead_id, "answer": earlier.answer, "created_at": earlier.created_at}
+    e = earlier
+    found = {"content": e.content, "lead_id": e.lead_id, "answer": e.answer, "created_at": e.created_at}
     if taken:
         connection.execute(update(names).where(names.c.name.in_(taken)), found)
-    return dict(earlier.answer)
+    # Who knows an address and a message may not know the person: the link to a visit is only for who says all the same.
+    return {name: said for name, said in earlier.answer.items() if name != "visit" or earlier.content == content}
 
 
 def change_answer(connection: Connection, lead_id: int, answer: dict[str, Any]) -> None:
     """Let all names of a lead give another answer than was expected when they were taken."""
-    connection.execute(update(names).where(names.c.lead_id == lead_id), {"answer": answer})
+    connection.execute(_CHANGE_ANSWER, {"of_lead": lead_id, "answer": answer})
 
 
 def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
@@ -80,7 +82,14 @@ def content_digest(submission: Submission, keyring: Keyring) -> bytes:
     return keyring.digest("content", s.name.casefold(), s.email.casefold(), s.phone, s.message)
 
 
+def _is_the_same_without_a_key(submission: Submission, holder: Any, content: bytes, at: datetime) -> bool:
+    return abs(at - holder.created_at) <= SAME_ENQUIRY_WITHIN and (
+        holder.content == content or not submission.asks_for_a_time
+    )
+
+
 _INSERT = {
     dialect: module.insert(names).on_conflict_do_nothing().returning(names.c.name)
     for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
 }
+_CHANGE_ANSWER = update(names).where(names.c.lead_id == bindparam("of_lead", type_=names.c.lead_id.type))

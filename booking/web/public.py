@@ -91,6 +91,7 @@ def received(reference: str) -> Response:
         visit=_visit(request.args.get("visit", "")),
         advice=request.args.get("advice", ""),
         waits=request.args.get("time") == "open",
+        kept=representations.KEPT if request.args.get("time") == "kept" else "",
         check_email=request.args.get("check") == "email",
         csp_nonce=headers.nonce(),
     )

@@ -16,6 +16,10 @@ RECEIVED = Clinic.received_sentence
 FAILED = Clinic.failed_sentence
 PROBLEM = "application/problem+json"
 TAKEN = "Somebody has just taken this time. Your enquiry is safe with us: please choose another time."
+KEPT = (
+    "You have this appointment already, and the other time you chose was not booked. You can move the appointment by "
+    "its link; for somebody else, please send the form once more with their name."
+)
 NOT_BOOKED = "Your enquiry is safe with us, but this time could not be booked."
 
 
@@ -35,6 +39,8 @@ def received(receipt: Receipt, submission: Submission) -> Response:
     clinic = premises().clinic
     if advice := urgency.advice(urgency.assess(submission, clinic), clinic):
         body["advice"] = advice
+    if receipt.kept:
+        body["note"] = KEPT
     response = Response(json.dumps(body), 202 if receipt.spooled else 201, mimetype="application/json")
     return marked(response, receipt)
 
@@ -44,6 +50,8 @@ def said_after(receipt: Receipt, submission: Submission) -> dict[str, str]:
     told = {"check": "email"} if submission.suggestions.get("email") else {}
     if receipt.visit:
         told["visit"] = visits.token_of(receipt.visit)
+        if receipt.kept:
+            told["time"] = "kept"
     elif submission.asks_for_a_time:  # it waits in the spool: nobody can say yet whether the time is free
         told["time"] = "open"
     assessed = urgency.assess(submission, premises().clinic)

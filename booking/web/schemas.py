@@ -98,6 +98,8 @@ def _received() -> Schema:
         "appointment": visit,
         "code": {"const": 200},
         "msg": {"const": "ok"},
+        "note": TEXT
+        | {"description": "Said where the appointment is an earlier one, at another time than was asked for"},
         "suggestions": _by_field(TEXT) | {"description": "What may be a slip of typing, by field"},
         "advice": {"type": "string", "description": "What somebody with such symptoms should read now"},
     }

@@ -107,6 +107,48 @@ def test_the_same_is_said_again_also_when_the_visit_was_moved_meanwhile(
     assert clinic.taken() == {"ann": ["11:00-11:30"]}
 
 
+@pytest.mark.parametrize("key", ["one", ""])
+def test_who_asks_for_another_time_keeps_what_there_is_and_is_told_so(
+    key: str, post: Post, clinic: Clinic, database: Database
+) -> None:
+    first = post(ADA, TEN, key=key)
+    assert not first.kept
+    for _ in range(2):
+        assert post(ADA, TEN + HOUR, key=key) == replace(first, kept=True)
+    assert post(ADA, TEN, key=key) == replace(first, replayed=True)
+    assert counts(database) == (1, 1)
+    assert clinic.taken() == {"ann": ["10:00-10:30"]}
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+def test_who_has_cancelled_and_asks_for_another_time_has_that(
+    key: str, post: Post, clinic: Clinic, database: Database
+) -> None:
+    first = post(ADA, TEN, key=key)
+    assert first.visit
+    clinic.do(cancel, clinic, first.visit["id"])
+    anew = post(ADA, TEN + HOUR, key=key)
+    assert anew.visit
+    assert (anew.reference, anew.kept, anew.visit["starts_at"]) == (
+        first.reference, False, (TEN + HOUR).isoformat(),
+    )  # fmt: skip
+    assert post(ADA, TEN + HOUR, key=key) == replace(anew, replayed=True)
+    assert clinic.taken() == {"ann": ["11:00-11:30"]}
+
+
+@pytest.mark.parametrize("other", [{"name": "Eve"}, {"phone": "904-555-0134"}], ids=["name", "phone"])
+def test_who_knows_an_address_and_a_message_is_not_shown_the_visit(
+    other: dict[str, str], post: Post, clinic: Clinic
+) -> None:
+    first = post(ADA, TEN)
+    assert first.visit
+    assert post(ADA | other).visit is None
+    with_a_time = post(ADA | other, TEN + HOUR)
+    assert with_a_time.visit
+    assert with_a_time.visit["id"] != first.visit["id"]
+    assert clinic.taken() == {"ann": ["10:00-10:30", "11:00-11:30"]}
+
+
 def test_who_tries_again_after_the_desk_has_booked_for_them_is_told_of_that(
     post: Post, clinic: Clinic, database: Database
 ) -> None:
