@@ -146,15 +146,15 @@ def explain(
                 yield start, practitioner, reason
 
 
-def can_still_change(service: Service, starts_at: datetime, now: datetime, zone: ZoneInfo) -> bool:
-    """Whether a visitor may move or cancel by themselves.
+def last_change(service: Service, starts_at: datetime, zone: ZoneInfo) -> datetime:
+    """Until when a visitor may move or cancel a visit by themselves, in UTC.
 
     The cut-off is counted on the clinic's wall clock: "a day before" is the same time on the day before, also when
     the clock changes in between.
     """
     wall = starts_at.astimezone(zone).replace(tzinfo=None)
     cutoff = clock.wall_minus(wall, service.cutoff_minutes)
-    return now <= clock.instant_at(cutoff, zone, starts_at)
+    return clock.instant_at(cutoff, zone, starts_at)
 
 
 def _untimely(service: Service, bookable: Span, start: float, now: datetime) -> str:

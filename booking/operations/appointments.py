@@ -240,7 +240,7 @@ def _keep_time(db: Session, diary: Diary, row: Appointment, places: Sequence[Pla
 def _check_change(visit: Visit, now: datetime, *, by_desk: bool) -> None:
     if not AppointmentStatus(visit.row.status).is_ahead:
         raise TooLate
-    if not by_desk and not offers.can_still_change(visit.service, visit.row.starts_at, now, visit.location.zone):
+    if not by_desk and now > offers.last_change(visit.service, visit.row.starts_at, visit.location.zone):
         raise TooLate
 
 

@@ -60,11 +60,17 @@ class Held:
 
 
 def place(
-    db: Session, catalog: Catalog, wish: Wish, *, visitor: bytes, now: datetime
+    db: Session, catalog: Catalog, wish: Wish, *, visitor: bytes, now: datetime, token: str = ""
 ) -> tuple[Held, Practitioner, Location]:
-    """Hold a slot; raises NotOffered, SlotTaken, TooManyHolds."""
+    """Hold a slot; raises NotOffered, SlotTaken, TooManyHolds.
+
+    Who comes with the `token` of a live hold has that: it is the same wish again, whose answer was lost.
+    """
+    if token and (held := find(db, token, now)):
+        of_hold = catalog.by_id[Practitioner, held.practitioner_id], catalog.by_id[Location, held.location_id]
+        return replace(held, token=token), *cast(tuple[Practitioner, Location], of_hold)
     places = offers.meeting(catalog, wish, now)
-    hold_id, token = new_id(now), secrets.token_urlsafe(24)
+    hold_id, token = new_id(now), token or secrets.token_urlsafe(24)
     owner = Owner("hold", hold_id, now + LASTS)
     row = {
         "id": hold_id,
@@ -167,8 +173,9 @@ def _stand_up(db: Session, visitor: bytes, now: datetime) -> None:
     """Let run-out holds of a visitor be nobody's; their claims stay, as to touch them now would be out of turn."""
     stale = select(holds.c.id).where(holds.c.visitor == visitor, holds.c.expires_at <= now).order_by(holds.c.id)
     if found := db.connection().scalars(stale.with_for_update()).all():
-        nobody = {"visitor": secrets.token_bytes(len(visitor))}
-        db.connection().execute(update(holds).where(holds.c.id.in_(found)).values(nobody))
+        for hold_id in found:
+            nobody = {"visitor": secrets.token_bytes(len(visitor)), "token_digest": secrets.token_bytes(32)}
+            db.connection().execute(update(holds).where(holds.c.id == hold_id).values(nobody))
 
 
 def _digest(token: str) -> bytes:

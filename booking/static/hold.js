@@ -20,7 +20,8 @@ export function holds(url, { say, taken }) {
   }
 
   async function ask(wish, number) {
-    const { status, body, lasts } = await post(wish);
+    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const { status, body, lasts } = await post({ ...wish, submission_key: key });
     if (status === 201) token = body.hold;
     if (number !== wishes) return; // another time was chosen meanwhile: this one is given back in its turn
     if (status === 201) begin(body, lasts);
@@ -74,7 +75,8 @@ export function holds(url, { say, taken }) {
   }
 
   async function post(wish) {
-    const response = await fetch(url, { method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams(wish) });
+    const send = () => fetch(url, { method: "POST", headers: { Accept: "application/json" }, body: new URLSearchParams(wish) });
+    const response = await send().catch(send); // by its key the same again is the same hold
     const body = await response.json();
     // Both by the server's clock: that of the visitor may be wrong.
     const lasts = new Date(body.expires_at) - new Date(response.headers.get("Date"));

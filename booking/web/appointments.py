@@ -169,15 +169,12 @@ def _page(visit: Visit, status: int = 200, **context: Any) -> Response:
 
 
 def _last_change(visit: Visit) -> datetime:
-    """The end of the time in which `offers.can_still_change`."""
-    zone, starts_at = visit.location.zone, visit.row.starts_at
-    wall = clock.wall_minus(starts_at.astimezone(zone).replace(tzinfo=None), visit.service.cutoff_minutes)
-    return clock.instant_at(wall, zone, starts_at).astimezone(zone)
+    zone = visit.location.zone
+    return offers.last_change(visit.service, visit.row.starts_at, zone).astimezone(zone)
 
 
 def _can_change(visit: Visit) -> bool:
-    ahead = AppointmentStatus(visit.row.status).is_ahead
-    return ahead and offers.can_still_change(visit.service, visit.row.starts_at, utc_now(), visit.location.zone)
+    return AppointmentStatus(visit.row.status).is_ahead and utc_now() <= _last_change(visit)
 
 
 def _other_times(visit: Visit) -> times.Times | None:

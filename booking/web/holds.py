@@ -1,5 +1,6 @@
 """Holds for programs and for the page's script: a slot is kept for ten minutes while somebody types."""
 
+from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,7 +39,10 @@ def open_pace(setup: BlueprintSetupState) -> None:
 
 @hold_routes.post("/holds")
 def place() -> tuple[Response, int]:
-    """Hold a slot (`service`, `starts_at`, perhaps `practitioner` and `location`), or extend one by its `hold`."""
+    """Hold a slot (`service`, `starts_at`, perhaps `practitioner` and `location`), or extend one by its `hold`.
+
+    With a key the same again is the same hold: an answer that was lost must not keep its own visitor out.
+    """
     visitor, pace = client_digest(request), current_app.extensions[KEPT_HERE]
     if not pace.allows(visitor):
         raise TooOften
@@ -52,7 +56,8 @@ def place() -> tuple[Response, int]:
         with premises().database.transaction() as db:
             catalog = premises().catalogs.current(db, now.date(), hold_still=True)
             wish = _wish(catalog, asked)
-            held, practitioner, location = holds.place(db, catalog, wish, visitor=visitor, now=now)
+            token = _token(asked, wish, visitor)
+            held, practitioner, location = holds.place(db, catalog, wish, visitor=visitor, now=now, token=token)
     except SlotTaken:
         nearest = reception.alternatives(premises(), wish, now)
         detail = f"Somebody has just taken this time. {NEAREST if nearest else NONE_NEAR}"
@@ -85,6 +90,15 @@ def _wish(catalog: Catalog, asked: Fields) -> Wish:
         raise NotOffered("starts_at", str(refusal) if words["starts_at"] else "Please choose a time.") from refusal
     new_patient = yes_or_no(asked.text("new_patient"))
     return Wish(words["service"], starts_at, words["practitioner"], words["location"], new_patient)
+
+
+def _token(asked: Fields, wish: Wish, visitor: bytes) -> str:
+    """The token of this wish under the visitor's key; nobody without our own key can tell it, or make it."""
+    key = request.headers.get("Idempotency-Key", "").strip() or asked.text("submission_key")
+    if not key:
+        return ""
+    named = (wish.service, wish.practitioner, wish.location, wish.starts_at.astimezone(UTC).isoformat())
+    return premises().keyring.token("hold", premises().keyring.digest("hold", visitor.hex(), key, *named).hex())
 
 
 def _shown(held: Held) -> dict[str, Any]:

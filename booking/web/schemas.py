@@ -168,13 +168,17 @@ def _explained_slots() -> Schema:
 def _hold_wish() -> Schema:
     return {
         "type": "object",
-        "description": "A slot to be held; or the `hold` alone, to have it held for longer",
+        "description": (
+            "A slot to be held; or the `hold` alone, to have it held for longer. With a key (this field, or the header "
+            "`Idempotency-Key`) the same wish again is the same hold"
+        ),
         "properties": {
             "service": TEXT,
             "starts_at": TIME,
             "practitioner": TEXT,
             "location": TEXT,
             "new_patient": {"type": ["boolean", "string"]},
+            "submission_key": TEXT,
             "hold": TEXT,
         },
     }

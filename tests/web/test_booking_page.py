@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from urllib.error import HTTPError
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select, text
 
 from booking import clinic
@@ -250,6 +250,29 @@ def test_a_time_that_goes_while_it_is_being_chosen_is_made_up_for_at_once(script
     scripted.sends()
     expect(page.get_by_text("Your appointment is booked.")).to_be_visible()
     assert wall(lost) not in booked(database)[-1:]
+
+
+@one_engine
+def test_a_hold_whose_answer_was_lost_keeps_nobody_from_their_own_time(scripted: Guest) -> None:
+    page = scripted.opens().page
+    answers: list[int] = []
+
+    def lose_the_first(route: Route) -> None:
+        answer = route.fetch()
+        answers.append(answer.status)
+        if len(answers) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    page.route("**/api/v1/holds", lose_the_first)
+    scripted.asks_for(ADJUSTMENT)
+    scripted.takes(scripted.times.first)
+    expect(page.locator("#chosen")).to_contain_text("Kept for you for 10 minutes")
+    assert answers == [201, 201]
+    scripted.says_who()
+    scripted.sends()
+    expect(page.get_by_text("Your appointment is booked.")).to_be_visible()
 
 
 # ---------------------------------------------------------------- the visitor's own appointment

@@ -76,6 +76,24 @@ def test_a_hold_says_what_is_held_and_until_when(client: FlaskClient, catalog: C
     }
 
 
+def test_the_same_again_under_its_key_is_the_same_hold(
+    client: FlaskClient, neighbour: FlaskClient, catalog: Catalog, runtime: Runtime
+) -> None:
+    """The first answer was lost on its way: without the hold its own visitor would be kept out."""
+    first, other = apart(client)[:2]
+    held = client.post("/api/v1/holds", json=wish(first) | {"submission_key": "k"})
+    again = client.post("/api/v1/holds", json=wish(first), headers={"Idempotency-Key": "k"})
+    assert (held.status_code, again.status_code, again.get_json()) == (201, 201, held.get_json())
+    assert hold(client, first).status_code == 409, "the twin: without the key it is somebody's"
+    assert neighbour.post("/api/v1/holds", json=wish(first) | {"submission_key": "k"}).status_code == 409
+    assert client.post("/api/v1/holds", json=wish(other) | {"submission_key": "k"}).status_code == 201
+    assert count(runtime, Hold) == 2
+    run_out(runtime)
+    anew = client.post("/api/v1/holds", json=wish(first) | {"submission_key": "k"})
+    assert anew.status_code == 201
+    assert post(client, ADA | wish(first) | {"hold": anew.get_json()["hold"]}).status_code == 201
+
+
 def test_what_is_held_is_offered_to_nobody_else_and_booked_by_nobody_else(
     client: FlaskClient, neighbour: FlaskClient, catalog: Catalog, runtime: Runtime
 ) -> None:
