@@ -124,6 +124,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     task_class = _Task
     error_task_class = _ErrorTask
 
+    def writable(self) -> bool:
+        """Whether the loop has something to send here.
+
+        Not what a thread at work here is about to send by itself: the loop could not, would be told at once that there
+        is room to, and so on, tens of thousands of times a second, taking turns with that very thread.
+        """
+        if self.requests and not (self.will_close or self.close_when_flushed):
+            return bool(self.total_outbufs_len > self.adj.outbuf_high_watermark)
+        return bool(super().writable())
+
     def has_had_its_time(self, now: float) -> bool:
         """Whether to close this connection: never while the application is at work for it."""
         working = bool(self.requests)  # asked first: when a thread is done, all it wrote is in the buffers

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,8 +27,8 @@ import json, sys, time
 from booking import server
 
 given = json.loads(sys.argv[1])
+produced = closed = turns = 0
 exec(given["sabotage"])
-produced = closed = 0
 
 def chunks(limit):
     global produced, closed
@@ -49,7 +50,8 @@ def app(environ, start_response):
             ledger.write(body + b"\\n")
     if path == "/fails":
         raise RuntimeError("planted")
-    answer = {"/state": json.dumps([produced, closed]).encode(), "/size": str(len(body)).encode()}.get(path, body)
+    told = {"/state": [produced, closed], "/size": len(body), "/turns": turns}
+    answer = json.dumps(told[path]).encode() if path in told else body
     answer = environ.get("HTTP_X_FORWARDED_FOR", "").encode() or answer
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return [answer]
@@ -60,6 +62,26 @@ server.serve(
     error_headers=[("X-Content-Type-Options", "nosniff")],
 )
 print("returned", flush=True)
+"""
+
+
+# A thread that sends an answer must wait for the interpreter meanwhile, as it does among many; the loop's turns count.
+A_THREAD_IS_LATE = """
+import threading
+
+flush, turn = server._Channel._flush_some, server._Server.turn
+
+def late(channel, **more):
+    if threading.current_thread() is not threading.main_thread():
+        time.sleep(0.2)
+    return flush(channel, **more)
+
+def counted(here, seconds):
+    global turns
+    turns += 1
+    turn(here, seconds)
+
+server._Channel._flush_some, server._Server.turn = late, counted
 """
 
 
@@ -204,6 +226,21 @@ def test_twin_without_the_high_water_mark_the_whole_answer_piles_up(start: Start
         slow.sendall(get("/hundred-megabytes"))
         eventually(lambda: server.state()[0] == 1600 * 65536)
         assert memory().rss - before > 64 * MEGABYTE
+
+
+def turns_for_twelve(running: Running) -> int:
+    """How often the loop turns for twelve requests of four visitors, each of whom wakes it beside the others."""
+    with ThreadPoolExecutor(4) as visitors:
+        list(visitors.map(running.ask, [get("/size")] * 12))
+    return int(json.loads(running.ask(get("/turns"))[1]))
+
+
+def test_the_loop_rests_while_a_thread_sends_its_answer(start: Start) -> None:
+    assert 12 < turns_for_twelve(start(sabotage=A_THREAD_IS_LATE)) < 200
+
+
+def test_twin_as_waitress_has_it_the_loop_turns_all_the_while(start: Start) -> None:
+    assert turns_for_twelve(start(sabotage=f"{A_THREAD_IS_LATE}\ndel server._Channel.writable")) > 1000
 
 
 def test_a_client_that_leaves_closes_the_generator_of_its_answer(start: Start) -> None:
