@@ -96,7 +96,7 @@ def book(
     }
     insert = _INSERT[db.connection().dialect.name]
     reference = references.make(diary.prefix)
-    while db.connection().execute(insert, row | {"reference": reference}).first() is None:
+    while not db.connection().execute(insert, row | {"reference": reference}).rowcount:
         reference = references.make(diary.prefix)
     return Visit(Appointment(**row, reference=reference), place.service, practitioner, place.location, token)
 
@@ -283,6 +283,6 @@ def _digest(token: str) -> bytes:
 _INSERT = {
     dialect: module.insert(appointments)
     .on_conflict_do_nothing(index_elements=["reference"])
-    .returning(appointments.c.id)
+    .execution_options(preserve_rowcount=True)
     for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
 }

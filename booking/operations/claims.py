@@ -258,7 +258,8 @@ def _raise_versions(db: Session) -> None:
     """Last of all: a calendar's row that is locked earlier would be waited for by who has claims we still want."""
     if db.in_nested_transaction() or not db.info.get(CHANGED):
         return
-    db.connection().execute(_RAISE, [{"changed": calendar} for calendar in sorted(db.info.pop(CHANGED))])
+    for calendar in sorted(db.info.pop(CHANGED)):
+        db.connection().execute(_RAISE, {"changed": calendar})
 
 
 _OWNERS = {kind: f"{kind}_id" for kind in ("appointment", "hold", "time_off")}

@@ -210,7 +210,7 @@ def _signals(s: Submission, around: Any) -> Signals:
 def _insert(connection: Connection, values: dict[str, Any], reference: str, prefix: str) -> str:
     """Insert the lead under `reference`, or under a fresh one when chance gave that to somebody else."""
     insert = _INSERT_LEAD[connection.dialect.name]
-    while connection.execute(insert, values | {"reference": reference}).first() is None:
+    while not connection.execute(insert, values | {"reference": reference}).rowcount:
         reference = references.make(prefix)
         answer = {"reference": reference, "received_at": values["received_at"].isoformat()}
         idempotency.change_answer(connection, values["id"], answer)
@@ -218,19 +218,15 @@ def _insert(connection: Connection, values: dict[str, Any], reference: str, pref
 
 
 def _record_consents(connection: Connection, s: Submission, clinic: Clinic, lead_id: int, at: datetime) -> None:
-    rows = []
     shown = dict(part.strip().partition(":")[::2] for part in s.consent_version.split(",") if part.strip())
     for purpose in s.consents:
         ours = clinic.consents.get(purpose)
         version = shown.get(purpose, "")
         wording = ours.wording if ours is not None and ours.version == version else ""
         digest = hashlib.sha256(wording.encode()).hexdigest() if wording else ""
-        rows.append(
-            {"lead_id": lead_id, "purpose": purpose, "given_at": at, "version": version, "wording": wording,
-             "wording_sha256": digest, "page_url": s.page_url}
-        )  # fmt: skip
-    if rows:
-        connection.execute(consents.insert(), rows)
+        row = {"lead_id": lead_id, "purpose": purpose, "given_at": at, "version": version, "wording": wording,
+               "wording_sha256": digest, "page_url": s.page_url}  # fmt: skip
+        connection.execute(_INSERT_CONSENT, row)
 
 
 def _key_digest(submission: Submission, keyring: Keyring) -> bytes | None:
@@ -277,6 +273,9 @@ _ATTEMPTS = (
     .with_for_update()  # who comes second finds it completed, and becomes a lead of their own
 )
 _INSERT_LEAD = {
-    dialect: module.insert(leads).on_conflict_do_nothing(index_elements=["reference"]).returning(leads.c.id)
+    dialect: module.insert(leads)
+    .on_conflict_do_nothing(index_elements=["reference"])
+    .execution_options(preserve_rowcount=True)
     for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
 }
+_INSERT_CONSENT = consents.insert()
