@@ -14,7 +14,7 @@ from booking.domain.errors import NotOffered, SlotTaken
 from booking.domain.offers import Wish
 from booking.domain.submission import Submission
 from booking.models.lead import Lead
-from booking.operations import appointments, holds, idempotency, leads
+from booking.operations import appointments, holds, leads
 from booking.operations.appointments import Diary, Visit
 from booking.operations.leads import Captured, Desk
 
@@ -23,34 +23,52 @@ from booking.operations.leads import Captured, Desk
 class Outcome:
     """What became of a post: its lead, and its visit, or why there is none.
 
-    `visit` holds what an answer says of it (see `facts`); `kept` says that it is one the lead had before, at another
-    time than was asked for now. `taken` is the wish for a time that somebody else has.
+    `visit` holds what an answer says of it (see `facts`), `booked` that it is new, and `kept` that it is one the lead
+    had before, at another time than was asked for now. `taken` is the wish for a time that somebody else has.
     """
 
     captured: Captured
     visit: dict[str, Any] | None = None
+    booked: bool = False
+    kept: bool = False
     refusal: NotOffered | None = None
     taken: Wish | None = None
-    kept: bool = False
 
     @property
     def replayed(self) -> bool:
-        """Whether everything in the answer was said before."""
-        new = self.refusal or self.taken or self.kept
-        return self.captured.replayed and self.visit == self.captured.visit and not new
+        """Whether all of this was done before."""
+        return self.captured.replayed and not (self.booked or self.kept or self.refusal or self.taken)
 
 
 def take_in(
     db: Session, submission: Submission, desk: Desk, *, reference: str, received_at: datetime, now: datetime
 ) -> Outcome:
-    """Capture a submission and book the time it names; raises KeyReused, and nothing else for want of a time."""
+    """Capture a submission and book the time it names; raises KeyReused, and nothing else for want of a time.
+
+    The same post again is told of the visit as it stands now; when that was cancelled, it asks for the time anew.
+    """
     captured = leads.capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
-    if captured.incomplete or not submission.asks_for_a_time:
-        return Outcome(captured, captured.visit)
+    wants_time = submission.asks_for_a_time
+    if captured.incomplete or not captured.alike or not (captured.replayed or wants_time):
+        return Outcome(captured)
+    if captured.replayed and wants_time:
+        _lock_lead(db, captured.lead_id)
+    catalog = desk.catalogs.current(db, now.date(), hold_still=wants_time)
     zone = ZoneInfo(desk.clinic.timezone)
-    if captured.visit and not _asks_for_another_time(submission, captured.visit, zone):
-        return Outcome(captured, captured.visit)
-    return _give_time(db, submission, desk, captured, zone, now)
+    if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
+        stands = facts(appointments.visit_of(catalog, earlier))
+        return Outcome(captured, stands, kept=_asks_for_another_time(submission, stands, zone))
+    if not wants_time:
+        return Outcome(captured)
+    try:
+        diary = Diary(catalog, desk.keyring, desk.clinic.reference_prefix)
+        wish = _wish(db, diary, submission, zone, now)
+        visit = appointments.book(db, diary, wish, lead_id=captured.lead_id, now=now, hold_token=submission.hold)
+    except NotOffered as refusal:
+        return Outcome(captured, refusal=refusal)
+    except SlotTaken:
+        return Outcome(captured, taken=wish)
+    return Outcome(captured, facts(visit), booked=True)
 
 
 def facts(visit: Visit) -> dict[str, Any]:
@@ -68,34 +86,6 @@ def facts(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _give_time(
-    db: Session, submission: Submission, desk: Desk, captured: Captured, zone: ZoneInfo, now: datetime
-) -> Outcome:
-    """Book the time a lead asks for, unless it has a visit already."""
-    if captured.replayed:  # the same lead tries again, after its time was taken or given back
-        captured = replace(captured, lead_id=_lock_lead(db, captured.reference))
-    catalog = desk.catalogs.current(db, now.date(), hold_still=True)
-    diary = Diary(catalog, desk.keyring, desk.clinic.reference_prefix)
-    if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
-        stands = facts(appointments.visit_of(catalog, earlier))
-        return Outcome(captured, stands, kept=_asks_for_another_time(submission, stands, zone))
-    try:
-        wish = _wish(db, diary, submission, zone, now)
-    except NotOffered as refusal:
-        return Outcome(captured, refusal=refusal)
-    try:
-        visit = appointments.book(
-            db, diary, wish, lead_id=captured.lead_id, now=now, hold_token=submission.hold
-        )  # fmt: skip
-    except NotOffered as refusal:
-        return Outcome(captured, refusal=refusal)
-    except SlotTaken:
-        return Outcome(captured, taken=wish)
-    answer = {"reference": captured.reference, "received_at": captured.received_at.isoformat(), "visit": facts(visit)}
-    idempotency.change_answer(db.connection(), captured.lead_id, answer)
-    return Outcome(captured, facts(visit))
-
-
 def _asks_for_another_time(submission: Submission, visit: dict[str, Any], zone: ZoneInfo) -> bool:
     if not submission.starts_at:
         return False
@@ -106,14 +96,10 @@ def _asks_for_another_time(submission: Submission, visit: dict[str, Any], zone: 
     return asked != datetime.fromisoformat(visit["starts_at"])
 
 
-def _lock_lead(db: Session, reference: str) -> int:
-    """The id of a lead; its attempts come one after the other, and what they will write is locked before any claim."""
-    query = select(Lead.id).where(Lead.reference == reference)
+def _lock_lead(db: Session, lead_id: int) -> None:
+    """Let the attempts of a lead come one after the other; what they will write is locked before any claim."""
     # The desk may be booking for this lead: the foreign key of its visit must not wait for us.
-    lead_id = db.scalars(query.with_for_update(key_share=True)).one()
-    its_names = select(idempotency.names.c.name).where(idempotency.names.c.lead_id == lead_id)
-    db.connection().execute(its_names.order_by(idempotency.names.c.name).with_for_update())
-    return lead_id
+    db.execute(select(Lead.id).where(Lead.id == lead_id).with_for_update(key_share=True))
 
 
 def _wish(db: Session, diary: Diary, submission: Submission, zone: ZoneInfo, now: datetime) -> Wish:

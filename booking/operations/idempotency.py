@@ -1,5 +1,6 @@
 """Idempotency: the names under which a post is remembered, so that the same post again is the same lead."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -13,13 +14,27 @@ from booking.models.idempotency import IdempotencyKey
 
 SAME_ENQUIRY_WITHIN = timedelta(minutes=10)
 
+
+@dataclass(frozen=True)
+class Earlier:
+    """The lead that a post already is; `alike` says whether person and message are all as they were said then.
+
+    Who knows an address and a message need not be the person: only who says all the same is shown what was booked.
+    """
+
+    lead_id: int
+    reference: str
+    received_at: datetime
+    alike: bool
+
+
 names = cast(Table, IdempotencyKey.__table__)
 
 
 def take_names(
     connection: Connection, submission: Submission, keyring: Keyring, lead_id: int, answer: dict[str, Any], at: datetime
-) -> dict[str, Any] | None:
-    """Take the post's names for `lead_id`; returns the answer already given where a name is taken by the same post."""
+) -> Earlier | None:
+    """Take the post's names for `lead_id`; returns the lead it already is where a name is taken by the same post."""
     content = content_digest(submission, keyring)
     earlier: Any = None
     taken = []
@@ -43,8 +58,8 @@ def take_names(
     found = {"content": e.content, "lead_id": e.lead_id, "answer": e.answer, "created_at": e.created_at}
     if taken:
         connection.execute(update(names).where(names.c.name.in_(taken)), found)
-    # Who knows an address and a message may not know the person: the link to a visit is only for who says all the same.
-    return {name: said for name, said in earlier.answer.items() if name != "visit" or earlier.content == content}
+    said_at = datetime.fromisoformat(e.answer["received_at"])
+    return Earlier(e.lead_id, e.answer["reference"], said_at, alike=e.content == content)
 
 
 def change_answer(connection: Connection, lead_id: int, answer: dict[str, Any]) -> None:

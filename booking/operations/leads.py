@@ -33,14 +33,14 @@ consents = cast(Table, Consent.__table__)
 class Captured:
     """What became of a submission: its lead's reference and time, and whether it had been here before.
 
-    `visit` is what an earlier answer said of a booked time; `lead_id` is known for a lead that is new.
+    `alike` is as for `idempotency.Earlier`; `lead_id` is not known of an attempt.
     """
 
     reference: str
     received_at: datetime
     replayed: bool = False
     incomplete: bool = False
-    visit: dict[str, Any] | None = None
+    alike: bool = True
     lead_id: int = 0
 
 
@@ -78,8 +78,8 @@ def capture(
         answer = {"reference": reference, "received_at": received_at.isoformat()}
         earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
         if earlier is not None:
-            at = datetime.fromisoformat(earlier["received_at"])
-            return Captured(earlier["reference"], at, replayed=True, visit=earlier.get("visit"))
+            e = earlier
+            return Captured(e.reference, e.received_at, replayed=True, alike=e.alike, lead_id=e.lead_id)
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
     if attempt:
         connection.execute(update(leads).where(leads.c.id == lead_id), values)

@@ -95,7 +95,7 @@ def test_the_same_post_again_gets_the_same_answer_and_no_second_visit(
     assert counts(database) == (1, 1)
 
 
-def test_the_same_is_said_again_also_when_the_visit_was_moved_meanwhile(
+def test_the_same_post_again_is_told_of_the_visit_as_it_stands_now(
     post: Post, clinic: Clinic, database: Database
 ) -> None:
     first = post(ADA, TEN, key="one")
@@ -103,7 +103,9 @@ def test_the_same_is_said_again_also_when_the_visit_was_moved_meanwhile(
     with database.reading() as db:
         visit = appointments.visit_of(clinic.diary.catalog, db.get_one(Appointment, first.visit["id"]))
     clinic.move(visit, TEN + HOUR)
-    assert post(ADA, TEN, key="one") == replace(first, replayed=True)
+    now = {"starts_at": (TEN + HOUR).isoformat(), "ends_at": (TEN + 3 * HOUR / 2).isoformat(), "generation": 1}
+    assert post(ADA, TEN + HOUR, key="one") == replace(first, replayed=True, visit=first.visit | now)
+    assert post(ADA, TEN, key="one") == replace(first, kept=True, visit=first.visit | now)
     assert clinic.taken() == {"ann": ["11:00-11:30"]}
 
 
