@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from booking.database import postgresql, sqlite
+from booking.database.turns import Turns, TurnTimeout
 
 REST_SECONDS = 1.0
 TRANSACTION_SECONDS = 5.0
@@ -88,22 +89,19 @@ class Database:
         self.engine = open_engine(url, threads=threads)
         self.dialect = self.engine.dialect.name
         self._session = sessionmaker(self.engine, expire_on_commit=False)
-        self._turn = sqlite.WriterLock(self.engine.url.database) if self.dialect == "sqlite" else None
+        self._turn = (
+            sqlite.WriterLock(self.engine.url.database) if self.dialect == "sqlite" else Turns(postgresql.AT_ONCE)
+        )
         self._transaction_seconds = transaction_seconds
         self._resting_until = 0.0
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session whose work is committed, durably, when the block ends; raises DatabaseAway."""
-        with self._answering():
-            if self._turn is None:
-                with postgresql.deadline(self._transaction_seconds), self._session() as db, db.begin():
-                    yield db
-            else:
-                with self._turn.held():
-                    self._refuse_while_resting()
-                    with self._session() as db, db.begin():
-                        yield db
+        with self._answering(), postgresql.deadline(self._transaction_seconds), self._turn.held():
+            self._refuse_while_resting()
+            with self._session() as db, db.begin():
+                yield db
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -128,15 +126,14 @@ class Database:
     def close(self) -> None:
         """Close the connections that are not in use, and the writers' file."""
         self.engine.dispose()
-        if self._turn is not None:
-            self._turn.close()
+        self._turn.close()
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
         self._refuse_while_resting()
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeout, sqlite.TurnTimeout) as failure:
+        except (OperationalError, InterfaceError, PoolTimeout, TurnTimeout) as failure:
             self._resting_until = time.monotonic() + REST_SECONDS
             raise DatabaseAway(_reason(failure)) from failure
         except DBAPIError as failure:

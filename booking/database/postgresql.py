@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, event
 CONNECT_SECONDS = 2
 WAIT_SECONDS = 3.0
 LOOK_SECONDS = 0.1
+AT_ONCE = 4
 # jit=off: JIT made one slot statement 7 to 12 times slower. The server's own time-outs free what we gave up on.
 SERVER_OPTIONS = "-c jit=off -c timezone=UTC -c lock_timeout=2000 -c statement_timeout=5000"
 

@@ -14,19 +14,16 @@ from typing import IO, Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
+from booking.database.turns import TURN_SECONDS, TurnTimeout
+
 try:
     from pysqlite3 import dbapi2 as newer_sqlite
 except ImportError:  # no wheel for this platform: the writer lock alone stands guard
     newer_sqlite = None
 
 BUSY_SECONDS = 2
-TURN_SECONDS = 3.0
 # foreign_keys and journal_mode speak for themselves. synchronous=FULL: NORMAL lost acknowledged rows at a power cut.
 PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_SECONDS * 1000}
-
-
-class TurnTimeout(TimeoutError):
-    """A writer waited too long for its turn."""
 
 
 def driver() -> ModuleType:

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from booking.database import Database, DatabaseAway, sqlite
-from booking.database.sqlite import PRAGMAS, TurnTimeout, WriterLock
+from booking.database.sqlite import PRAGMAS, WriterLock
+from booking.database.turns import TurnTimeout
 from tests.faults.crowd import eventually
 from tests.faults.weather import locked
 
