@@ -11,13 +11,12 @@ merely deleted again would be waited for until the commit. Who changes many visi
 only if nobody else takes time meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Connection, Table, bindparam, delete, event, extract, func, select, update
-from sqlalchemy import cast as in_sql
+from sqlalchemy import Connection, Table, bindparam, delete, event, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -27,7 +26,6 @@ from booking.models.appointment import OVERLAP, Claim
 from booking.models.catalog import Calendar
 
 LONGEST = timedelta(hours=24)
-NO_HOLD = 0
 CHANGED = "the calendars whose claims this transaction has changed"
 
 claims = cast(Table, Claim.__table__)
@@ -138,22 +136,6 @@ def forget_expired(db: Session, now: datetime) -> int:
     found = db.connection().scalars(gone).all()
     _note_changed(db, set(found))
     return len(found)
-
-
-def spans_of(
-    db: Session, calendar_ids: Iterable[int], window: Span, now: datetime, *, but_hold: int | None = None
-) -> list[Any]:
-    """The live claims (calendar_id, start, end, expires_at) of a window, in UNIX seconds and in order of start."""
-    asked = {
-        "calendars": list(calendar_ids),
-        "earliest": window[0] - LONGEST,
-        "begin": window[0],
-        "end": window[1],
-        "now": now,
-        "but": but_hold or NO_HOLD,
-    }
-    connection = db.connection()
-    return list(connection.execute(_SPANS[connection.dialect.name], asked))
 
 
 def _claims_of(connection: Connection, owner: Owner) -> Sequence[Any]:
@@ -277,22 +259,3 @@ _DROP = (
     .returning(claims.c.id)
 )
 _RAISE = update(calendars).where(calendars.c.id == bindparam("changed")).values(version=calendars.c.version + 1)
-_AT = claims.c.starts_at.type
-# As instants they would have to be read one by one, only to count their seconds.
-_SECONDS: dict[str, Callable[[Any], Any]] = {
-    "postgresql": lambda instant: in_sql(func.floor(extract("epoch", instant)), BigInteger),
-    "sqlite": lambda instant: in_sql(func.strftime("%s", instant), BigInteger),
-}
-_SPANS = {  # built once: to build it took as long as to run it
-    dialect: select(claims.c.calendar_id, seconds(claims.c.starts_at), seconds(claims.c.ends_at), claims.c.expires_at)
-    .where(
-        claims.c.calendar_id.in_(bindparam("calendars", expanding=True)),
-        claims.c.starts_at > bindparam("earliest", type_=_AT),
-        claims.c.starts_at < bindparam("end", type_=_AT),
-        claims.c.ends_at > bindparam("begin", type_=_AT),
-        claims.c.expires_at.is_(None) | (claims.c.expires_at > bindparam("now", type_=_AT)),
-        claims.c.hold_id.is_distinct_from(bindparam("but", type_=claims.c.hold_id.type)),
-    )
-    .order_by(claims.c.calendar_id, claims.c.starts_at)  # as the index has them
-    for dialect, seconds in _SECONDS.items()
-}

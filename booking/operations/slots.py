@@ -16,7 +16,7 @@ from booking.domain.slots import Slot, Span
 from booking.domain.status import AppointmentStatus
 from booking.models.appointment import Appointment, Hold
 from booking.models.catalog import Calendar, CatalogState
-from booking.operations import claims
+from booking.operations import occupancy
 
 MOST_DAYS = 62
 NEAREST_WITHIN = timedelta(days=14)
@@ -171,13 +171,9 @@ def _taken(
     wanted = {each for place in places for each in catalog.calendars(place.practitioners, service, place.location)}
     before, after = slots.claimed_span(service, 0)
     span = _instant(min(w[0] for w in windows) + before), _instant(max(w[1] for w in windows) + after)
-    taken: dict[int, list[Span]] = {}
-    expiries = []
-    for calendar, start, end, expires_at in claims.spans_of(db, wanted, span, now, but_hold=hold_id):
-        taken.setdefault(calendar, []).append((start, end))
-        if expires_at is not None:
-            expiries.append(expires_at)
-    return taken, expiries
+    found = list(occupancy.taken(db, wanted, span, now, but_hold=hold_id))
+    expiries = [expires_at for _, _, expires_at in found if expires_at is not None]
+    return {calendar: spans for calendar, spans, _ in found}, expiries
 
 
 def _full_days(
