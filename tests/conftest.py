@@ -3,11 +3,13 @@
 import base64
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -30,6 +32,7 @@ from tests.postgres import GIVEN_SERVER, PostgresMissing, PostgresServer, any_se
 from tests.service import Serving, serve
 
 ROOT = Path(__file__).parent.parent
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")  # where servers stand
 
 hypothesis.settings.register_profile(
     "booking",
@@ -39,6 +42,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("booking"), max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "booking"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def time_zone_of_the_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let each file, and what it starts, run as on a machine elsewhere: always the same place, by the file's name."""
+    zone = ZONES[crc32(request.path.name.encode()) % len(ZONES)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def absent(reason: str) -> NoReturn:
