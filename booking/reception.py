@@ -26,8 +26,9 @@ log = structlog.get_logger(__name__)
 class Receipt:
     """What may be said to the visitor: the reference, whether it was here before, where it lies, what was booked.
 
-    `visit` is described in `operations.enquiries.facts`; `kept` says that it is an earlier one, and not at the time
-    asked for now. `refusal` says why a time was not booked; `taken` and its `alternatives` that somebody else has it.
+    `visit` is described in `operations.enquiries.facts`; `kept` says that it is an earlier one, and not what was asked
+    for now, `cancelled` that it was given up since; `refusal` says why a time was not booked; `taken` and its
+    `alternatives` that somebody else has it.
     """
 
     reference: str
@@ -37,6 +38,7 @@ class Receipt:
     spooled: bool = False
     visit: dict[str, Any] | None = None
     kept: bool = False
+    cancelled: bool = False
     refusal: NotOffered | None = None
     taken: Wish | None = None
     alternatives: tuple[Slot, ...] = ()
@@ -138,6 +140,7 @@ def _receipt(premises: Runtime, outcome: Outcome, now: datetime) -> Receipt:
         incomplete=captured.incomplete,
         visit=outcome.visit,
         kept=outcome.kept,
+        cancelled=outcome.cancelled,
         refusal=outcome.refusal,
         taken=outcome.taken,
         alternatives=alternatives(premises, outcome.taken, now) if outcome.taken else (),

@@ -117,10 +117,10 @@ def by_token(db: Session, catalog: Catalog, token: str, now: datetime) -> Visit:
     return visit_of(catalog, row, token)
 
 
-def of_lead(db: Session, lead_id: int) -> Appointment | None:
-    """The visit of a lead that stands, the first of them if there are several."""
-    stands = (Appointment.lead_id == lead_id, Appointment.status != AppointmentStatus.CANCELLED.value)
-    return db.scalar(select(Appointment).where(*stands).order_by(Appointment.id).limit(1))
+def of_lead(db: Session, catalog: Catalog, lead_id: int, now: datetime) -> list[Visit]:
+    """The visits of a lead that are not over, in the order in which they were booked; cancelled ones, too."""
+    rows = select(Appointment).where(Appointment.lead_id == lead_id, Appointment.ends_at > now).order_by(Appointment.id)
+    return [visit_of(catalog, row) for row in db.scalars(rows)]
 
 
 def visit_of(catalog: Catalog, row: Appointment, token: str = "") -> Visit:

@@ -9,9 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking.domain import clock
+from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
 from booking.domain.errors import NotOffered, SlotTaken
 from booking.domain.offers import Wish
+from booking.domain.status import AppointmentStatus
 from booking.domain.submission import Submission
 from booking.models.lead import Lead
 from booking.operations import appointments, holds, leads
@@ -23,14 +25,16 @@ from booking.operations.leads import Captured, Desk
 class Outcome:
     """What became of a post: its lead, and its visit, or why there is none.
 
-    `visit` holds what an answer says of it (see `facts`), `booked` that it is new, and `kept` that it is one the lead
-    had before, at another time than was asked for now. `taken` is the wish for a time that somebody else has.
+    `visit` holds what an answer says of it (see `facts`): it is new if `booked`; `kept` if the lead had it before and
+    something else was asked for now; `cancelled` if it was given up since. `taken` is the wish for a time that somebody
+    else has.
     """
 
     captured: Captured
     visit: dict[str, Any] | None = None
     booked: bool = False
     kept: bool = False
+    cancelled: bool = False
     refusal: NotOffered | None = None
     taken: Wish | None = None
 
@@ -45,7 +49,7 @@ def take_in(
 ) -> Outcome:
     """Capture a submission and book the time it names; raises KeyReused, and nothing else for want of a time.
 
-    The same post again is told of the visit as it stands now; when that was cancelled, it asks for the time anew.
+    The same post again is told of the visit as it stands now. Where there is none any more, another time is booked.
     """
     captured = leads.capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
     wants_time = submission.asks_for_a_time
@@ -55,9 +59,8 @@ def take_in(
         _lock_lead(db, captured.lead_id)
     catalog = desk.catalogs.current(db, now.date(), hold_still=wants_time)
     zone = ZoneInfo(desk.clinic.timezone)
-    if captured.replayed and (earlier := appointments.of_lead(db, captured.lead_id)):
-        stands = facts(appointments.visit_of(catalog, earlier))
-        return Outcome(captured, stands, kept=_asks_for_another_time(submission, stands, zone))
+    if captured.replayed and (there := _there_already(db, catalog, submission, captured, zone, now)):
+        return there
     if not wants_time:
         return Outcome(captured)
     try:
@@ -86,14 +89,37 @@ def facts(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _asks_for_another_time(submission: Submission, visit: dict[str, Any], zone: ZoneInfo) -> bool:
-    if not submission.starts_at:
-        return False
+def _there_already(
+    db: Session, catalog: Catalog, submission: Submission, captured: Captured, zone: ZoneInfo, now: datetime
+) -> Outcome | None:
+    """What a post that comes again is told of the visit there is, or of the very one that was cancelled."""
+    found = appointments.of_lead(db, catalog, captured.lead_id, now)
+    for visit in (each for each in found if AppointmentStatus(each.row.status).takes_time):
+        held = holds.find(db, submission.hold, now) if submission.hold else None
+        if held is not None:  # for something else, or it would have become the visit
+            holds.release(db, held)
+        another = held is not None or _asks_for_another(submission, visit, catalog, zone)
+        return Outcome(captured, facts(visit), kept=another)
+    for visit in found if submission.asks_for_a_time else ():
+        if not _asks_for_another(submission, visit, catalog, zone):
+            return Outcome(captured, facts(visit), cancelled=True)
+    return None
+
+
+def _asks_for_another(submission: Submission, visit: Visit, catalog: Catalog, zone: ZoneInfo) -> bool:
+    """Whether a post names another time, service, practitioner or place than a visit has."""
+    s = submission
+    named = [
+        (s.service, catalog.service(s.service), visit.service),
+        (s.practitioner, catalog.practitioner(s.practitioner), visit.practitioner),
+        (s.location, catalog.location(s.location), visit.location),
+    ]
+    if any(word and meant != has for word, meant, has in named):
+        return True
     try:
-        asked = clock.read_instant(submission.starts_at, zone)
+        return bool(s.starts_at) and clock.read_instant(s.starts_at, zone) != visit.row.starts_at
     except NoInstant:
         return True
-    return asked != datetime.fromisoformat(visit["starts_at"])
 
 
 def _lock_lead(db: Session, lead_id: int) -> None:

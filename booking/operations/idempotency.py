@@ -1,6 +1,7 @@
 """Idempotency: the names under which a post is remembered, so that the same post again is the same lead."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from booking.domain.errors import KeyReused
-from booking.domain.submission import Submission
+from booking.domain.submission import Circumstances, Submission
 from booking.keyring import Keyring
 from booking.models.idempotency import IdempotencyKey
 
@@ -79,16 +80,15 @@ def names_of(submission: Submission, keyring: Keyring) -> list[bytes]:
         # On a form one key may reach many people (a cached page): the content is part of the name.
         return [keyring.digest("form key", submission.key, content.hex())]
     ways = {"email": submission.email.casefold(), "phone": submission.phone}
-    # A parent books two children one after the other: with a time, another name is another enquiry.
-    said: list[tuple[str, ...]] = [(submission.message, submission.name.casefold())]
-    if not submission.asks_for_a_time:
-        said.append((submission.message,))
-    return sorted(keyring.digest(f"same {way}", value, *each) for way, value in ways.items() if value for each in said)
+    # A parent asks for two children one after the other: another name is another enquiry.
+    said = (submission.message, submission.name.casefold())
+    return sorted(keyring.digest(f"same {way}", value, *said) for way, value in ways.items() if value)
 
 
 def mark_of(submission: Submission, keyring: Keyring) -> str:
-    """A short word by which the same post is found where there is no database: its key, person and message."""
-    return keyring.digest("mark", submission.key, content_digest(submission, keyring).hex()).hex()
+    """A short word by which the same post is found where there is no database: by its key and all that it says."""
+    said = replace(submission, circumstances=Circumstances(door=submission.circumstances.door)).as_json()
+    return keyring.digest("mark", json.dumps(said, sort_keys=True)).hex()
 
 
 def content_digest(submission: Submission, keyring: Keyring) -> bytes:

@@ -1,6 +1,5 @@
 """Capture: a submission becomes one lead, whatever happens twice; an attempt that cannot be answered is kept too."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,8 @@ from booking.domain.errors import KeyReused
 from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_links, screen
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
-from booking.models.lead import CONTENT, Consent, Lead, LeadAlias, new_id
-from booking.operations import idempotency, urgency
+from booking.models.lead import CONTENT, Lead, LeadAlias, new_id
+from booking.operations import amendments, consents, idempotency, urgency
 from booking.operations.catalog import CatalogCache
 
 RATE_WINDOW = timedelta(minutes=10)
@@ -26,7 +25,6 @@ SAME_TEXT_WINDOW = timedelta(days=1)
 SHORTEST_TELLING_TEXT = 20
 
 leads = cast(Table, Lead.__table__)
-consents = cast(Table, Consent.__table__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,7 @@ def capture(
         earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
         if earlier is not None:
             e = earlier
+            amendments.amend(connection, submission, desk.clinic, desk.keyring, e.lead_id, now)
             return Captured(e.reference, e.received_at, replayed=True, alike=e.alike, lead_id=e.lead_id)
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
     if attempt:
@@ -87,7 +86,7 @@ def capture(
         reference = _insert(connection, values, reference, desk.clinic.reference_prefix)
     if not submission.acceptable:
         return Captured(reference, received_at, incomplete=True)
-    _record_consents(connection, submission, desk.clinic, lead_id, received_at)
+    consents.record(connection, submission, desk.clinic, lead_id, received_at)
     return Captured(reference, received_at, lead_id=lead_id)
 
 
@@ -217,18 +216,6 @@ def _insert(connection: Connection, values: dict[str, Any], reference: str, pref
     return reference
 
 
-def _record_consents(connection: Connection, s: Submission, clinic: Clinic, lead_id: int, at: datetime) -> None:
-    shown = dict(part.strip().partition(":")[::2] for part in s.consent_version.split(",") if part.strip())
-    for purpose in s.consents:
-        ours = clinic.consents.get(purpose)
-        version = shown.get(purpose, "")
-        wording = ours.wording if ours is not None and ours.version == version else ""
-        digest = hashlib.sha256(wording.encode()).hexdigest() if wording else ""
-        row = {"lead_id": lead_id, "purpose": purpose, "given_at": at, "version": version, "wording": wording,
-               "wording_sha256": digest, "page_url": s.page_url}  # fmt: skip
-        connection.execute(_INSERT_CONSENT, row)
-
-
 def _key_digest(submission: Submission, keyring: Keyring) -> bytes | None:
     return keyring.digest("attempt", submission.circumstances.door, submission.key) if submission.key else None
 
@@ -278,4 +265,3 @@ _INSERT_LEAD = {
     .execution_options(preserve_rowcount=True)
     for dialect, module in (("postgresql", postgresql), ("sqlite", sqlite))
 }
-_INSERT_CONSENT = consents.insert()

@@ -17,9 +17,10 @@ FAILED = Clinic.failed_sentence
 PROBLEM = "application/problem+json"
 TAKEN = "Somebody has just taken this time. Your enquiry is safe with us: please choose another time."
 KEPT = (
-    "You have this appointment already, and the other time you chose was not booked. You can move the appointment by "
+    "You have this appointment already, and what you chose now was not booked. You can move the appointment by "
     "its link; for somebody else, please send the form once more with their name."
 )
+CANCELLED = "This appointment has been cancelled since. To come all the same, please choose a time again."
 NOT_BOOKED = "Your enquiry is safe with us, but this time could not be booked."
 
 
@@ -39,8 +40,8 @@ def received(receipt: Receipt, submission: Submission) -> Response:
     clinic = premises().clinic
     if advice := urgency.advice(urgency.assess(submission, clinic), clinic):
         body["advice"] = advice
-    if receipt.kept:
-        body["note"] = KEPT
+    if note := KEPT if receipt.kept else CANCELLED if receipt.cancelled else "":
+        body["note"] = note
     response = Response(json.dumps(body), 202 if receipt.spooled else 201, mimetype="application/json")
     return marked(response, receipt)
 
