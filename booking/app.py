@@ -65,5 +65,6 @@ def read_settings() -> Settings:
 
 
 def main() -> None:
-    """The `booking` command."""
+    """The `booking` command; what it writes is its owner's alone, for it is about people's health."""
+    os.umask(0o077)
     cli.booking(obj=cli.Doorway(read_settings, create_app, open_runtime))

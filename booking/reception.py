@@ -121,12 +121,12 @@ def reconcile(premises: Runtime) -> tuple[int, list[str]]:
 
 
 def is_known(premises: Runtime, reference: str) -> bool:
-    """Whether a reference was handed out, as far as can be told: True also when nobody can be asked."""
+    """Whether a lead was received under a reference, as far as can be told: True also when nobody can be asked."""
     if any(waiting.reference == reference for waiting in premises.spool.waiting()):
         return True
     try:
         with premises.database.reading() as db:
-            return leads.knows(db, reference)
+            return leads.knows(db, reference, complete=True)
     except DatabaseAway:
         return True
 

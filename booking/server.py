@@ -35,6 +35,8 @@ RECEIVE_SECONDS = 120  # for one whole request: one byte a second could otherwis
 QUIET_SECONDS = 1.0  # while stopping, for an open connection to bring what is already on its way
 HANDSHAKE_SECONDS = 0.2  # while stopping, for a handshake that has begun
 
+LEFT_LYING_SECONDS = 1.0  # after which the loop sends what a thread has left
+
 SO_ATTACH_FILTER = 26  # Linux; the socket module does not name it
 
 _log = logging.getLogger(__name__)
@@ -128,10 +130,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         """Whether the loop has something to send here.
 
         Not what a thread at work here is about to send by itself: the loop could not, would be told at once that there
-        is room to, and so on, tens of thousands of times a second, taking turns with that very thread.
+        is room to, and so on, tens of thousands of times a second, taking turns with that very thread. But what a
+        thread could not send, and leaves lying while it works on.
         """
         if self.requests and not (self.will_close or self.close_when_flushed):
-            return bool(self.total_outbufs_len > self.adj.outbuf_high_watermark)
+            left = self.total_outbufs_len and time.time() - self.last_activity > LEFT_LYING_SECONDS
+            return bool(left or self.total_outbufs_len >= self.adj.outbuf_high_watermark)
         return bool(super().writable())
 
     def has_had_its_time(self, now: float) -> bool:

@@ -65,14 +65,18 @@ class Spool:
 
     def find(self, mark: str) -> Waiting | None:
         """The file in which a post with this mark waits already."""
-        return next((waiting for waiting in self.waiting() if mark and waiting.mark == mark), None)
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self.folder):  # noqa: PTH208  as below
+                if mark and name.endswith(f".{mark}.lead") and (found := WAITING.fullmatch(name)):
+                    return Waiting(self.folder / name, found["reference"], mark, int(found["millis"]))
+        return None
 
     def waiting(self) -> Iterator[Waiting]:
         """The waiting files, oldest first."""
         with suppress(FileNotFoundError):
-            for path in sorted(self.folder.iterdir()):
-                if found := WAITING.fullmatch(path.name):
-                    yield Waiting(path, found["reference"], found["mark"], int(found["millis"]))
+            for name in sorted(os.listdir(self.folder)):  # noqa: PTH208  paths would take ten times as long to make
+                if found := WAITING.fullmatch(name):
+                    yield Waiting(self.folder / name, found["reference"], found["mark"], int(found["millis"]))
 
     def read(self, waiting: Waiting) -> dict[str, Any]:
         """The payload of a waiting file; raises SpoolFileBad, or FileNotFoundError if another drain was quicker."""

@@ -66,9 +66,8 @@ def place(
 
     Who comes with the `token` of a live hold has that: it is the same wish again, whose answer was lost.
     """
-    if token and (held := find(db, token, now)):
-        of_hold = catalog.by_id[Practitioner, held.practitioner_id], catalog.by_id[Location, held.location_id]
-        return replace(held, token=token), *cast(tuple[Practitioner, Location], of_hold)
+    if there := _again(db, catalog, token, now):
+        return there
     places = offers.meeting(catalog, wish, now)
     hold_id, token = new_id(now), token or secrets.token_urlsafe(24)
     owner = Owner("hold", hold_id, now + LASTS)
@@ -83,7 +82,12 @@ def place(
         "expires_at": owner.expires_at,
         "extended": False,
     }
-    _sit_down(db, row, now)
+    try:
+        _sit_down(db, row, now)
+    except TooManyHolds:  # or the same wish came twice at once, and the other was placed meanwhile
+        if there := _again(db, catalog, token, now):
+            return there
+        raise
     try:
         where, who = placing.place(db, catalog, places, wish.starts_at, owner, now)
     except (SlotTaken, NotOffered):
@@ -153,6 +157,14 @@ def forget_expired(db: Session, now: datetime) -> int:
     stale = select(holds.c.id).where(holds.c.expires_at <= now, bare).with_for_update(skip_locked=True)
     db.connection().execute(delete(holds).where(holds.c.id.in_(stale)))
     return gone
+
+
+def _again(db: Session, catalog: Catalog, token: str, now: datetime) -> tuple[Held, Practitioner, Location] | None:
+    held = find(db, token, now) if token else None
+    if held is None:
+        return None
+    of_hold = catalog.by_id[Practitioner, held.practitioner_id], catalog.by_id[Location, held.location_id]
+    return replace(held, token=token), *cast(tuple[Practitioner, Location], of_hold)
 
 
 def _sit_down(db: Session, row: dict[str, Any], now: datetime) -> None:

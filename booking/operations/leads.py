@@ -112,9 +112,10 @@ def recover(
     return captured
 
 
-def knows(db: Session, reference: str) -> bool:
-    """Whether a lead has this reference, as its own or as an alias."""
-    held = exists().where(Lead.reference == reference) | exists().where(LeadAlias.reference == reference)
+def knows(db: Session, reference: str, *, complete: bool = False) -> bool:
+    """Whether a lead has this reference, as its own or as an alias; `complete`, only one that can be answered."""
+    own = exists().where(Lead.reference == reference, *([~Lead.incomplete] if complete else []))
+    held = own | exists().where(LeadAlias.reference == reference)
     return bool(db.scalar(select(literal(True)).where(held)))
 
 

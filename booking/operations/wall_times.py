@@ -1,8 +1,8 @@
 """Wall times: when the law of a zone changes, visits keep the time that was agreed, and their instants follow."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,8 @@ def keep(db: Session, catalog: Catalog, now: datetime) -> tuple[list[Drift], lis
     for drift in [*(drift for drift in found if drift.means < drift.stands), *later]:
         row = rows[drift.reference]
         visit = appointments.visit_of(catalog, row)
-        place, owner = Place(visit.service, visit.location, (visit.practitioner,)), Owner("appointment", row.id)
+        agreed = replace(visit.service, duration_minutes=(row.ends_at - row.starts_at) // timedelta(minutes=1))
+        place, owner = Place(agreed, visit.location, (visit.practitioner,)), Owner("appointment", row.id)
         try:
             # As if it moved within its day: for the day that was agreed it counts already, however full that is.
             placing.place(db, catalog, [place], drift.means, owner, now, moving=drift.means)

@@ -1,7 +1,7 @@
 """The visitor's own appointment, behind an unguessable link: seen with GET, changed only by POST."""
 
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,11 +13,12 @@ from booking.domain import clock, offers
 from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
 from booking.domain.contact import clean_text
-from booking.domain.errors import CannotRead, NotOffered, SlotTaken, TooLate
+from booking.domain.errors import AppointmentUnknown, CannotRead, NotOffered, SlotTaken, TooLate
 from booking.domain.fields import Fields, sort
 from booking.domain.offers import Wish
 from booking.domain.status import AppointmentStatus
 from booking.operations import appointments as operations
+from booking.operations import repeats
 from booking.operations.appointments import Diary, Visit
 from booking.operations.slots import Question
 from booking.web import headers, representations, times, visits
@@ -58,7 +59,12 @@ def cancel(token: str) -> WerkzeugResponse:
 @appointments.post("/rescheduling")
 def reschedule(token: str) -> WerkzeugResponse:
     """Move it to `starts_at`, perhaps with another `practitioner`; the link is replaced by a new one."""
-    asked, visit, now = _posted(), _visit(token), utc_now()
+    asked, now = _posted(), utc_now()
+    try:
+        visit = _visit(token)
+    except AppointmentUnknown:
+        moved = _moved_already(token, asked.text("starts_at").strip(), now)
+        return _as_json(moved) if representations.wants_json(request) else _to_new_link(moved)
     practitioner = asked.text("practitioner").strip()
     try:
         starts_at = _instant(asked.text("starts_at").strip(), visit.location.zone)
@@ -76,7 +82,7 @@ def reschedule(token: str) -> WerkzeugResponse:
         return _refused(visit, 409, TAKEN, field="starts_at", taken=wish)
     if representations.wants_json(request):
         return _as_json(moved)
-    return redirect(url_for("appointments.show", token=moved.token, moved="yes"), 303)
+    return _to_new_link(moved)
 
 
 @appointments.get("/calendar.ics")
@@ -106,6 +112,20 @@ def _visit(token: str) -> Visit:
     with premises().database.reading() as db:
         catalog = premises().catalogs.current(db, now.date())
         return operations.by_token(db, catalog, token, now)
+
+
+def _moved_already(token: str, starts_at: str, now: datetime) -> Visit:
+    """The visit that the same post has moved a moment ago: whoever pressed twice must not lose the new link."""
+    zone = ZoneInfo(premises().clinic.timezone)
+    with suppress(NoInstant), premises().database.reading() as db:
+        catalog = premises().catalogs.current(db, now.date())
+        diary, instant = _diary(catalog), clock.read_instant(starts_at, zone)
+        return repeats.moved_by(db, diary, token, instant, now)
+    raise AppointmentUnknown
+
+
+def _to_new_link(moved: Visit) -> WerkzeugResponse:
+    return redirect(url_for("appointments.show", token=moved.token, moved="yes"), 303)
 
 
 def _diary(catalog: Catalog) -> Diary:
@@ -178,9 +198,7 @@ def _can_change(visit: Visit) -> bool:
 
 
 def _other_times(visit: Visit) -> times.Times | None:
-    first = None
-    with suppress(ValueError):
-        first = date.fromisoformat(request.args.get("from", ""))
+    first = times.day_named(request.args.get("from", ""))
     question = Question(visit.service.slug, visit.practitioner.slug, visit.location.slug, first, times.DAYS_SHOWN)
     try:
         return times.week(current(), question)

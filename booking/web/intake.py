@@ -3,12 +3,12 @@
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import Request
 
 from booking import reception
-from booking.domain.fields import HONEYPOT, Fields, sort
+from booking.domain.fields import ATTRIBUTION, HONEYPOT, Fields, sort
 from booking.domain.submission import Circumstances, Submission, seconds_to_fill
 from booking.reception import Receipt
 from booking.web.forms import LeadForm
@@ -75,7 +75,7 @@ def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: dat
     if key:
         fields.canonical["submission_key"] = [key]
     if not fields.text("page_url") and request.referrer:
-        fields.canonical["page_url"] = [request.referrer]
+        fields.canonical["page_url"] = [_page(request.referrer)]
     circumstances = replace(
         circumstances,
         origin=_origin(request),
@@ -84,6 +84,16 @@ def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: dat
         honeypot=bool(fields.text(HONEYPOT)),
     )
     return Intake(fields, LeadForm(fields).read(region=premises().clinic.region, circumstances=circumstances))
+
+
+def _page(referrer: str) -> str:
+    """The page somebody came from, without what they typed: a form on method=get puts that into its address."""
+    try:
+        parts = urlsplit(referrer)
+    except ValueError:
+        return ""
+    told = [(name, value) for name, value in parse_qsl(parts.query) if name in ATTRIBUTION]
+    return parts._replace(query=urlencode(told), fragment="").geturl()
 
 
 def _origin(request: Request) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from flask import Response, current_app, render_template, url_for
@@ -100,7 +99,7 @@ def times_for(fields: Fields) -> tuple[times.Times | None, dict[str, list[str]]]
 
     Neither for a service whose times are agreed on by phone: that is no mistake of whoever chose it.
     """
-    first = _date(str(fields.extras.get(WEEK_FIELD, "")))
+    first = times.day_named(str(fields.extras.get(WEEK_FIELD, "")))
     service, practitioner, location = (fields.text(name).strip() for name in ("service", "practitioner", "location"))
     new_patient = yes_or_no(fields.text("new_patient"))
     question = Question(service, practitioner, location, first, times.DAYS_SHOWN, new_patient)
@@ -113,15 +112,6 @@ def times_for(fields: Fields) -> tuple[times.Times | None, dict[str, list[str]]]
         return None, {refusal.field: [str(refusal)]}
     except DatabaseAway:
         return None, {"starts_at": ["We cannot look up our times just now. Send your request, and we call you."]}
-
-
-def _date(text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    today = utc_now().date()
-    return found if abs((found - today).days) < 3 * 366 else None
 
 
 def _typed(fields: Fields) -> tuple[dict[str, str], list[tuple[str, str]]]:

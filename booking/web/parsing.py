@@ -49,7 +49,8 @@ def read_query(query: bytes) -> Pairs:
 def bounded(pairs: Pairs) -> Pairs:
     """The same pairs, once it is sure that they are not too many and hold nothing that no database keeps."""
     if len(pairs) > MOST_FIELDS:
-        raise CannotRead(f"A form has at most {MOST_FIELDS} fields; this has {len(pairs)}.")
+        reason = f"A form has at most {MOST_FIELDS} fields; this has {len(pairs)}."
+        raise CannotRead(reason, pairs=pairs[:MOST_FIELDS])
     for place, (label, value) in enumerate(pairs):
         if all(map(_is_text, _texts([label, value]))):
             continue

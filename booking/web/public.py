@@ -60,9 +60,7 @@ def post_lead() -> WerkzeugResponse:
     try:
         intake = read_post(request, "form", utc_now())
     except CannotRead as refusal:
-        if not refusal.pairs or representations.wants_json(request):
-            raise
-        return form.again(sort(printable(refusal.pairs)), 422, errors=refusal.errors, failure=representations.FAILED)
+        return _not_readable(refusal)
     return _answer(intake)
 
 
@@ -71,7 +69,10 @@ def get_lead() -> WerkzeugResponse:
     """A form left on method=get: stored and flagged like a post; the visitor leaves for a clean address."""
     if not request.query_string or request.method == "HEAD":
         return redirect(url_for("public.page"), 303)
-    intake = read_get(request, utc_now())
+    try:
+        intake = read_get(request, utc_now())
+    except CannotRead as refusal:
+        return _not_readable(refusal)
     if intake.submission.says_nothing:  # a link with nothing but where somebody came from
         return redirect(url_for("public.page"), 303)
     return _answer(intake)
@@ -93,6 +94,7 @@ def received(reference: str) -> Response:
         waits=request.args.get("time") == "open",
         kept=representations.KEPT if request.args.get("time") == "kept" else "",
         check_email=request.args.get("check") == "email",
+        back=back if is_allowed_target(back := request.args.get("back", "")) else "",
         csp_nonce=headers.nonce(),
     )
     response = Response(body, mimetype="text/html")
@@ -114,12 +116,21 @@ def _answer(intake: Intake) -> WerkzeugResponse:
     return representations.marked(_see_other(intake, receipt), receipt)
 
 
+def _not_readable(refusal: CannotRead) -> Response:
+    """The form with what could be read of it; raises the refusal again where nothing could, or for a program."""
+    if not refusal.pairs or representations.wants_json(request):
+        raise refusal
+    return form.again(sort(printable(refusal.pairs)), 422, errors=refusal.errors, failure=representations.FAILED)
+
+
 def _see_other(intake: Intake, receipt: Receipt) -> Any:
     return_to = intake.fields.text("return_to")
-    if return_to and is_allowed_target(return_to):
-        return redirect(return_to, 303)
-    target = url_for("public.received", reference=receipt.reference)
     said = representations.said_after(receipt, intake.submission)
+    if return_to and is_allowed_target(return_to):
+        if not said:
+            return redirect(return_to, 303)
+        said["back"] = return_to  # its thanks are the same for everybody: what this visitor must know, we say
+    target = url_for("public.received", reference=receipt.reference)
     return redirect(f"{target}?{urlencode(said)}" if said else target, 303)
 
 

@@ -191,6 +191,15 @@ def week_with(catalog: Catalog, question: Question, chosen: str) -> Times:
     return week(catalog, replace(question, first=first))
 
 
+def day_named(text: str) -> date | None:
+    """The day that an address names, if it is one within three years of today."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if abs((found - utc_now().date()).days) < 3 * 366 else None
+
+
 def once_each(found: Iterable[Slot]) -> list[Time]:
     """Each start once, whoever has it: who wants the first available does not choose among people."""
     by_start: dict[int, Slot] = {}

@@ -1,11 +1,10 @@
 """Enquiries: one post is a lead and a visit in one transaction, and whatever becomes of the time, the lead stays."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -13,20 +12,14 @@ from sqlalchemy import text
 from booking import reception
 from booking.database import Database
 from booking.domain.errors import KeyReused
-from booking.domain.fields import sort
-from booking.domain.submission import Circumstances, Submission, compose
 from booking.keyring import Keyring
-from booking.models import Appointment
 from booking.operations import appointments
-from booking.reception import Receipt
 from booking.runtime import Runtime
 from tests.faults.weather import away
-from tests.visits import HOUR, TEN, Clinic, lead_of, overlaps
+from tests.posting import ADA, Post, cancel, counts, read
+from tests.visits import HOUR, TEN, Clinic, overlaps
 
-ADA = {"name": "Ada Reed", "email": "ada@example.com", "message": "My sciatica is back", "service": "short"}
 MINUTE = timedelta(minutes=1)
-
-Post = Callable[..., Receipt]
 
 
 @pytest.fixture
@@ -38,20 +31,6 @@ def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
 def post(runtime: Runtime, clinic: Clinic) -> Post:
     """Send a form at the clinic's time, as a door does."""
     return lambda *given, **more: reception.receive(runtime, read(*given, **more), clinic.now)
-
-
-def read(
-    fields: dict[str, Any], at: datetime | None = None, *, key: str = "", door: str = "form", **more: Any
-) -> Submission:
-    asked = fields | {"submission_key": key, "starts_at": at.isoformat() if at else ""} | more
-    return compose(sort(asked.items()), region="US", circumstances=Circumstances(door=door))
-
-
-def counts(database: Database) -> tuple[int, int]:
-    """How many leads there are, and how many visits."""
-    with database.reading() as db:
-        leads, visits = (db.scalars(text(f"select count(*) from {table}")).one() for table in ("lead", "appointment"))
-        return leads, visits
 
 
 # ---------------------------------------------------------------- a time that is free
@@ -93,80 +72,6 @@ def test_the_same_post_again_gets_the_same_answer_and_no_second_visit(
     again = post(ADA, TEN, key=key, door=door)
     assert again == replace(first, replayed=True)
     assert counts(database) == (1, 1)
-
-
-def test_the_same_post_again_is_told_of_the_visit_as_it_stands_now(
-    post: Post, clinic: Clinic, database: Database
-) -> None:
-    first = post(ADA, TEN, key="one")
-    assert first.visit
-    with database.reading() as db:
-        visit = appointments.visit_of(clinic.diary.catalog, db.get_one(Appointment, first.visit["id"]))
-    clinic.move(visit, TEN + HOUR)
-    now = {"starts_at": (TEN + HOUR).isoformat(), "ends_at": (TEN + 3 * HOUR / 2).isoformat(), "generation": 1}
-    assert post(ADA, TEN + HOUR, key="one") == replace(first, replayed=True, visit=first.visit | now)
-    assert post(ADA, TEN, key="one") == replace(first, kept=True, visit=first.visit | now)
-    assert clinic.taken() == {"ann": ["11:00-11:30"]}
-
-
-@pytest.mark.parametrize("key", ["one", ""])
-def test_who_asks_for_another_time_keeps_what_there_is_and_is_told_so(
-    key: str, post: Post, clinic: Clinic, database: Database
-) -> None:
-    first = post(ADA, TEN, key=key)
-    assert not first.kept
-    for _ in range(2):
-        assert post(ADA, TEN + HOUR, key=key) == replace(first, kept=True)
-    assert post(ADA, TEN, key=key) == replace(first, replayed=True)
-    assert counts(database) == (1, 1)
-    assert clinic.taken() == {"ann": ["10:00-10:30"]}
-
-
-@pytest.mark.parametrize("key", ["one", ""])
-def test_who_has_cancelled_and_asks_for_another_time_has_that(
-    key: str, post: Post, clinic: Clinic, database: Database
-) -> None:
-    first = post(ADA, TEN, key=key)
-    assert first.visit
-    clinic.do(cancel, clinic, first.visit["id"])
-    anew = post(ADA, TEN + HOUR, key=key)
-    assert anew.visit
-    assert (anew.reference, anew.kept, anew.visit["starts_at"]) == (
-        first.reference, False, (TEN + HOUR).isoformat(),
-    )  # fmt: skip
-    assert post(ADA, TEN + HOUR, key=key) == replace(anew, replayed=True)
-    assert clinic.taken() == {"ann": ["11:00-11:30"]}
-
-
-@pytest.mark.parametrize("other", [{"name": "Eve"}, {"phone": "904-555-0134"}], ids=["name", "phone"])
-def test_who_knows_an_address_and_a_message_is_not_shown_the_visit(
-    other: dict[str, str], post: Post, clinic: Clinic
-) -> None:
-    first = post(ADA, TEN)
-    assert first.visit
-    assert post(ADA | other).visit is None
-    with_a_time = post(ADA | other, TEN + HOUR)
-    assert with_a_time.visit
-    assert with_a_time.visit["id"] != first.visit["id"]
-    assert clinic.taken() == {"ann": ["10:00-10:30", "11:00-11:30"]}
-
-
-def test_who_tries_again_after_the_desk_has_booked_for_them_is_told_of_that(
-    post: Post, clinic: Clinic, database: Database
-) -> None:
-    for who in ("ann", "bob"):
-        clinic.book("short", TEN, who)
-    lost = post(ADA, TEN, key="one")
-    with database.reading() as db:
-        lead = lead_of(db, lost.reference)
-    by_phone = clinic.book("short", TEN + HOUR, "bob", lead=lead, by_desk=True)
-    told = post(ADA, TEN + 2 * HOUR, key="one")
-    assert told.visit
-    assert told.visit["reference"] == by_phone.row.reference
-    assert counts(database) == (3, 3)
-    clinic.cancel(by_phone, by_desk=True)
-    booked = post(ADA, TEN + 2 * HOUR, key="one")
-    assert (booked.reference, bool(booked.visit), counts(database)) == (lost.reference, True, (3, 4))
 
 
 def test_a_programs_key_that_comes_with_another_person_books_nothing(
@@ -377,12 +282,6 @@ def test_neither_health_words_nor_tokens_are_in_the_database_as_they_were_given(
     assert receipt.reference.encode() in there, "the twin: what is not hidden is found"
     for secret in ("sciatica", "night pain", "dialysis", "a relapse", token, held.token):
         assert secret.encode() not in there
-
-
-def cancel(db: Any, clinic: Clinic, appointment_id: int) -> None:
-    row = db.get_one(Appointment, appointment_id)
-    visit = appointments.visit_of(clinic.diary.catalog, row)
-    appointments.cancel(db, clinic.diary, visit, reason="a relapse", by="visitor", now=clinic.now)
 
 
 def everything(database: Database, folder: Path) -> bytes:

@@ -1,8 +1,10 @@
 """Holds: a courtesy of ten minutes; nobody has more than two, none outlasts its time, and none is needed to book."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +17,7 @@ from booking.keyring import Keyring
 from booking.operations import claims, holds, slots
 from booking.operations.holds import Held
 from booking.operations.slots import Question
+from tests.postgres import somebody_waits_for_a_lock
 from tests.visits import HOUR, LONG, MAIN, QUARTER, SHORT, TEN, Clinic, rows, small
 
 MOMENT = timedelta(microseconds=1)
@@ -51,6 +54,23 @@ def test_what_is_held_can_neither_be_held_nor_booked_by_others(clinic: Clinic, d
             clinic.book(service, TEN + HOUR, who, hold_token="no such token")
     assert rows(database) == before, "a refused hold leaves nothing, not even a seat"
     assert clinic.hold("short", TEN + HOUR, visitor="another").practitioner_id != held.practitioner_id
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_same_wish_twice_at_once_is_one_hold(clinic: Clinic, database: Database) -> None:
+    """The second one waits for the seat of the first, and finds its own hold there."""
+    wish: dict[str, Any] = {"visitor": b"somebody".ljust(16), "now": clinic.now, "token": "the same"}
+    placed: list[Held] = []
+    again = threading.Thread(
+        target=lambda: placed.append(clinic.do(holds.place, clinic.diary.catalog, Wish("short", TEN), **wish)[0])
+    )
+    with database.transaction() as db:
+        first, *_ = holds.place(db, clinic.diary.catalog, Wish("short", TEN), **wish)
+        again.start()
+        assert somebody_waits_for_a_lock(database.engine)
+    again.join()
+    assert [held.id for held in placed] == [first.id]
+    assert len(rows(database)["hold"]) == 1
 
 
 def test_a_hold_is_offered_to_its_owner_and_to_nobody_else(clinic: Clinic) -> None:

@@ -23,7 +23,7 @@ from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Desk
 from booking.operations.wall_times import Drift
 from tests.postgres import somebody_waits_for_a_lock
-from tests.visits import CAPPED, Clinic, small
+from tests.visits import CAPPED, SHORT, Clinic, small
 
 ZONE = ZoneInfo("America/New_York")
 HOUR = timedelta(hours=1)
@@ -114,6 +114,18 @@ def test_a_visit_goes_back_to_the_day_it_was_agreed_for_also_when_that_is_full(
     with database.transaction() as db:
         moved, stuck = wall_times.keep(db, office.diary.catalog, now)
         assert ([visit.row.reference], []) == ([drift.reference for drift in moved], stuck)
+
+
+def test_visits_keep_the_length_they_were_booked_with(database: Database, keyring: Keyring, now: datetime) -> None:
+    office = Clinic(database, keyring, now)
+    for minutes in (0, 30):
+        office.book("short", MONDAY + timedelta(minutes=minutes), "ann")
+    agreed = office.spans()
+    office.load(small(replace(SHORT, duration_minutes=60)))
+    with database.transaction() as db:
+        change_the_law(db, HOUR)
+    moved, stuck = office.do(wall_times.keep, office.diary.catalog, now)
+    assert (len(moved), stuck, office.spans()) == (2, [], agreed)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

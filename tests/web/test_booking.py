@@ -1,7 +1,6 @@
 """A post that names a time: lead and visit in one, or the lead alone with the reason and the nearest other times."""
 
 import base64
-import html
 import json
 import re
 from dataclasses import replace
@@ -175,26 +174,6 @@ def test_signs_that_are_urgent_hold_up_no_booking_and_are_answered_with_advice(
     assert (answer.status_code, answer.get_json()["advice"]) == (201, runtime.clinic.texts.emergency_advice)
     assert leads(runtime)[0].urgent
     assert len(visits(runtime)) == 1
-
-
-# ---------------------------------------------------------------- another time
-
-
-def test_who_has_a_visit_and_asks_for_another_time_is_told_that_it_was_not_booked(
-    client: FlaskClient, catalog: Catalog, runtime: Runtime
-) -> None:
-    first, other = free(client)[0], free(client)[5]
-    booked = post(client, ADA | wish(first), key="one").get_json()
-    again = post(client, ADA | wish(other), key="one")
-    assert (again.status_code, "Idempotency-Replayed" in again.headers) == (201, False)
-    assert again.get_json() == booked | {"note": KEPT}
-    page = client.post("/leads", data=ADA | wish(other), headers=BROWSER | {"Idempotency-Key": "two"})
-    assert KEPT not in client.get(page.location).text
-    page = client.post("/leads", data=ADA | wish(first), headers=BROWSER | {"Idempotency-Key": "two"})
-    assert page.status_code == 303
-    told = client.get(page.location).text
-    assert KEPT in html.unescape(told)
-    assert len(visits(runtime)) == 2
 
 
 # ---------------------------------------------------------------- taken meanwhile

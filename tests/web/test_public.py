@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from booking.models.lead import CONTENT, Lead
@@ -17,6 +17,7 @@ from booking.runtime import Runtime
 RECEIVED = "Your submission has been received!"
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "message": "My back & neck,\nsince May. é \U0001f600"}
 SITE = "https://www.example.com"
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 PLACE = re.compile(r"/received/SV-[2-9A-Z]{4}-[2-9A-Z]{2}")
 
 ENCODINGS: dict[str, dict[str, Any]] = {
@@ -181,6 +182,37 @@ def test_answers_in_the_address_are_stored_flagged_and_taken_out_of_it(client: F
     assert (lead.name, private(runtime, lead)["message"], lead.held) == (ADA["name"], ADA["message"], False)
     assert lead.signals["by_get"] is True
     assert [reason for reason in lead.held_reasons if "address" in reason]
+
+
+def test_what_was_typed_into_an_address_is_not_kept_as_the_page_somebody_came_from(
+    client: FlaskClient, runtime: Runtime
+) -> None:
+    typed = "https://www.example.com/leads?name=Ada&message=my%20canary&utm_source=news#canary"
+    answer = client.post("/leads", data=ADA | {"consent_reply": "yes"}, headers=BROWSER | {"Referer": typed})
+    assert answer.status_code == 303
+    assert stored(runtime)[0].page_url == "https://www.example.com/leads?utm_source=news"
+    with runtime.database.reading() as db:
+        assert db.scalars(text("select page_url from consent")).all() == [
+            "https://www.example.com/leads?utm_source=news"
+        ]
+
+
+def test_an_address_that_holds_what_is_no_text_gets_the_form_with_all_the_rest(client: FlaskClient) -> None:
+    answer = client.get("/leads?name=Ada%00&message=My+back", headers=BROWSER)
+    assert answer.status_code == 422
+    assert "My back" in answer.text
+
+
+def test_a_form_of_too_many_fields_is_shown_again_with_what_was_typed(client: FlaskClient) -> None:
+    many = ADA | {f"field {number}": "x" for number in range(61)}
+    answer = client.post("/leads", data=many, headers=BROWSER)
+    assert answer.status_code == 422
+    assert ADA["message"] in html.unescape(answer.text)
+
+
+def test_an_attempt_that_was_refused_was_not_received(client: FlaskClient, runtime: Runtime) -> None:
+    client.post("/leads", data={"name": "Ada"}, headers=BROWSER)
+    assert client.get(f"/received/{stored(runtime)[0].reference}", headers=BROWSER).status_code == 404
 
 
 def test_the_bare_address_leads_to_the_page(client: FlaskClient, runtime: Runtime) -> None:

@@ -1,0 +1,91 @@
+"""Amendments: nothing is lost of what somebody says when they post their enquiry again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from booking import reception
+from booking.database import Database
+from booking.keyring import Keyring
+from booking.runtime import Runtime
+from tests.faults.weather import away
+from tests.posting import ADA, Post, counts, lead_with, read
+from tests.visits import HOUR, TEN, Clinic
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
+    return Clinic(database, keyring, now)
+
+
+@pytest.fixture
+def post(runtime: Runtime, clinic: Clinic) -> Post:
+    """Send a form at the clinic's time, as a door does."""
+    return lambda *given, **more: reception.receive(runtime, read(*given, **more), clinic.now)
+
+
+@pytest.fixture
+def stormy(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:
+    """The same premises, whose database cannot be reached."""
+    with away(runtime.database.dialect, tmp_path) as database:
+        yield replace(runtime, database=database)
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+def test_what_somebody_adds_when_they_post_again_is_on_their_lead(
+    key: str, post: Post, clinic: Clinic, database: Database, runtime: Runtime
+) -> None:
+    sign = next(each.slug for each in runtime.clinic.signs if each.level == "emergency")
+    first = post(ADA | {"symptoms": "night pain", "preferred_times": "Tuesdays"}, key=key)
+    clinic.now += MINUTE
+    again = ADA | {"symptoms": sign, "preferred_times": "Mondays", "service": "long", "consent_reply": "yes"}
+    assert post(again, key=key).reference == first.reference
+    lead, said = lead_with(database, runtime, first.reference)
+    assert (lead.urgent, lead.service, lead.updated_at) == (True, "long", clinic.now)
+    assert said["extras"]["symptoms"] == ["night pain", sign]
+    assert (said["message"], said["preferred_times"]) == (ADA["message"], "Mondays")
+    with database.reading() as db:
+        assert db.scalars(text("select purpose from consent")).all() == ["reply"]
+    clinic.now += MINUTE
+    post(again, key=key)
+    unchanged, _ = lead_with(database, runtime, first.reference)
+    assert (unchanged.updated_at, unchanged.content) == (lead.updated_at, lead.content), (
+        "the same again changes nothing"
+    )
+    assert counts(database) == (1, 0)
+
+
+def test_another_way_to_answer_is_kept_beside_the_first_one(post: Post, database: Database, runtime: Runtime) -> None:
+    first = post(ADA | {"phone": "904-555-0134"})
+    assert post(ADA | {"phone": "904-555-0135"}).reference == first.reference
+    lead, said = lead_with(database, runtime, first.reference)
+    assert (lead.phone, said["extras"]["phone, sent again"]) == ("+19045550134", "+19045550135")
+
+
+def test_of_two_people_with_one_telephone_nobody_is_lost(post: Post, database: Database) -> None:
+    for name in ("Ann Lee", "Bo Lee"):
+        post({"name": name, "phone": "904-555-0134"})
+    with database.reading() as db:
+        assert set(db.scalars(text("select name from lead"))) == {"Ann Lee", "Bo Lee"}
+
+
+def test_what_is_added_while_the_database_is_away_is_added_when_it_is_back(
+    stormy: Runtime, runtime: Runtime, clinic: Clinic, database: Database
+) -> None:
+    sign = next(each.slug for each in runtime.clinic.signs if each.level == "emergency")
+    posts = [read(ADA, TEN, key="one"), read(ADA, TEN + HOUR, key="one", symptoms=sign)]
+    first = reception.receive(stormy, posts[0], clinic.now)
+    clinic.now += MINUTE
+    second = reception.receive(stormy, posts[1], clinic.now)
+    assert reception.receive(stormy, posts[1], clinic.now) == replace(second, replayed=True)
+    assert [fate for _, fate in reception.drain(runtime, lambda: clinic.now)] == ["stored", "stored"]
+    assert counts(database) == (1, 0)
+    lead, said = lead_with(database, runtime, first.reference)
+    assert (lead.urgent, said["extras"]["starts_at"]) == (True, (TEN + HOUR).isoformat())
+    assert reception.is_known(runtime, second.reference)
