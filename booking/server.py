@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
@@ -125,6 +126,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     parser_class = _Request
     task_class = _Task
     error_task_class = _ErrorTask
+    written = 0.0  # when a thread last did
+
+    def write_soon(self, data: Any) -> int:
+        """Take a part of the answer from the thread that makes it, and send what can be sent."""
+        self.written = time.time()
+        return int(super().write_soon(data))
 
     def writable(self) -> bool:
         """Whether the loop has something to send here.
@@ -134,8 +141,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         thread could not send, and leaves lying while it works on.
         """
         if self.requests and not (self.will_close or self.close_when_flushed):
-            left = self.total_outbufs_len and time.time() - self.last_activity > LEFT_LYING_SECONDS
-            return bool(left or self.total_outbufs_len >= self.adj.outbuf_high_watermark)
+            left = time.time() - self.written > LEFT_LYING_SECONDS
+            return bool(self.total_outbufs_len >= (1 if left else self.adj.outbuf_high_watermark))
         return bool(super().writable())
 
     def has_had_its_time(self, now: float) -> bool:

@@ -26,8 +26,16 @@ def chunks(limit):
     finally:
         closed += 1
 
+def long_then_late():
+    yield b"x" * 900_000  # more than the connection takes at once
+    time.sleep(3)
+    yield b"the end"
+
 def app(environ, start_response):
     path, body = environ["PATH_INFO"], environ["wsgi.input"].read()
+    if path == "/long-then-late":
+        start_response("200 OK", [])
+        return long_then_late()
     if path in ("/endless", "/hundred-megabytes"):
         start_response("200 OK", [])
         return chunks(1600 if path == "/hundred-megabytes" else 10**9)
@@ -69,6 +77,18 @@ def counted(here, seconds):
     turn(here, seconds)
 
 server._Channel._flush_some, server._Server.turn = late, counted
+"""
+
+# A connection that takes little at once.
+NARROW = """
+import socket
+made = server._Channel.__init__
+
+def narrow(channel, here, connection, *more, **named):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    made(channel, here, connection, *more, **named)
+
+server._Channel.__init__ = narrow
 """
 
 

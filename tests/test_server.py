@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from bench.slow_clients import SlowClients, allow_open_files, ask
-from tests.small_server import A_THREAD_IS_LATE, Running, answer_on, eventually, get, post
+from tests.small_server import A_THREAD_IS_LATE, NARROW, Running, answer_on, eventually, get, post
 
 MEGABYTE = 1024 * 1024
 
@@ -109,6 +109,29 @@ def test_the_loop_rests_while_a_thread_sends_its_answer(start: Start) -> None:
 
 def test_twin_as_waitress_has_it_the_loop_turns_all_the_while(start: Start) -> None:
     assert turns_for_twelve(start(sabotage=f"{A_THREAD_IS_LATE}\ndel server._Channel.writable")) > 1000
+
+
+def comes_before_the_thread_goes_on(running: Running) -> int:
+    """How much of a long answer arrives while its thread is at work on the rest."""
+    with running.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(get("/long-then-late"))
+        come = b""
+        while b"the end" not in come[-100:]:
+            before = len(come)
+            come += connection.recv(65536)
+            if b"the end" in come[-100:]:
+                return before
+    return 0
+
+
+def test_what_a_thread_has_left_is_sent_while_it_works_on(start: Start) -> None:
+    assert comes_before_the_thread_goes_on(start(sabotage=NARROW)) > 900_000
+
+
+def test_twin_without_a_look_at_what_was_left_it_lies_until_the_thread_goes_on(start: Start) -> None:
+    late = start(sabotage=f"{NARROW}\nserver.LEFT_LYING_SECONDS = 60")
+    assert comes_before_the_thread_goes_on(late) < 900_000
 
 
 def test_a_client_that_leaves_closes_the_generator_of_its_answer(start: Start) -> None:
