@@ -57,6 +57,14 @@ class Contest:
         """A start with two hours around it that are free."""
         return next(self._times)
 
+    def day(self) -> datetime:
+        """When the clinic opens on a day of which nothing was asked for yet; nothing else will be."""
+        at = self.time()
+        while at - 2 * HOUR not in _open_days():
+            at = self.time()
+        self.time(), self.time()
+        return at - 2 * HOUR
+
     def spare(self) -> Visit:
         """A visit to ann at a time that nobody else wants."""
         days, halves = divmod(next(self._spare), 16)
@@ -319,8 +327,7 @@ def test_who_holds_a_time_gets_it_whoever_else_wants_it_and_while_it_is_held_for
 
 def test_a_day_takes_no_more_visits_than_its_cap_whoever_comes_at_once(contest: Contest) -> None:
     for _ in range(FEW_ROUNDS):
-        opens = contest.time() - 2 * HOUR
-        contest.time(), contest.time()
+        opens = contest.day()
         starts = [opens + number * HALF for number in range(16)]
         people = [person for start in starts for person in contest.visitors(3, start, "capped", who="")]
         answers = contest.go(people)
