@@ -212,7 +212,7 @@ def test_the_page_is_light_and_asks_nobody_else(page: Page, server: Serving) -> 
     page.wait_for_load_state("networkidle")
 
     come = {urlsplit(request.url).path.rsplit("/", 1)[-1]: weight(request) for request in asked}
-    assert {"", "site.css", "booking.css", "form.js", "times.js", "week.js"} <= come.keys()
+    assert {"", "site.css", "form.js", "times.js", "week.js"} <= come.keys()
     assert sum(come.values()) < LARGEST, come
     assert all(request.url.startswith((server.url, "data:")) for request in asked)
     assert complaints == []

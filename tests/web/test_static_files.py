@@ -41,7 +41,7 @@ def test_every_file_arrives_as_it_is_packed_or_not(client: FlaskClient, path: Pa
 
 
 def test_what_the_page_names_is_kept_for_good(client: FlaskClient, addresses: list[str]) -> None:
-    assert len(addresses) == 3
+    assert len(addresses) == 2
     for address in addresses:
         answer = client.get(address)
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, static_files.FOR_GOOD)
