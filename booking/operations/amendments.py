@@ -14,6 +14,7 @@ from booking.operations import consents, urgency
 
 WISHES = ("service", "practitioner", "location", "contact_preference", "new_patient")  # the newest one counts
 WAYS = ("email", "phone")
+LARGEST = 256 * 1024  # characters of a lead's private content: four posts of the largest size, and no flood of them
 
 leads = cast(Table, Lead.__table__)
 
@@ -23,7 +24,8 @@ def amend(
 ) -> None:
     """Add what a repeated post says anew: signs that make it urgent, another wish, another way to answer, consents.
 
-    Nothing said before is lost but a wish that is replaced; a post that is all the same changes nothing.
+    Nothing said before is lost but a wish that is replaced; a post that is all the same changes nothing. What would
+    make the lead larger than it may be is not added.
     """
     lead = connection.execute(_LOCKED, {"lead": lead_id}).one_or_none()
     if lead is None:
@@ -31,8 +33,9 @@ def amend(
     changes = _changes(lead, submission, clinic)
     private = json.loads(keyring.open(lead.content, CONTENT, lead_id))
     amended = _amended(private, lead, submission)
-    if amended != private:
-        changes["content"] = keyring.seal(json.dumps(amended, ensure_ascii=False), CONTENT, lead_id)
+    content = json.dumps(amended, ensure_ascii=False)
+    if amended != private and len(content) <= LARGEST:
+        changes["content"] = keyring.seal(content, CONTENT, lead_id)
     if changes:
         connection.execute(update(leads).where(leads.c.id == lead_id), changes | {"updated_at": now})
     consents.record(connection, submission, clinic, lead_id, now)

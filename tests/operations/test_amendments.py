@@ -1,40 +1,19 @@
 """Amendments: nothing is lost of what somebody says when they post their enquiry again."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from booking import reception
 from booking.database import Database
-from booking.keyring import Keyring
+from booking.operations import amendments
 from booking.runtime import Runtime
-from tests.faults.weather import away
 from tests.posting import ADA, Post, counts, lead_with, read
 from tests.visits import HOUR, TEN, Clinic
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
-    return Clinic(database, keyring, now)
-
-
-@pytest.fixture
-def post(runtime: Runtime, clinic: Clinic) -> Post:
-    """Send a form at the clinic's time, as a door does."""
-    return lambda *given, **more: reception.receive(runtime, read(*given, **more), clinic.now)
-
-
-@pytest.fixture
-def stormy(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:
-    """The same premises, whose database cannot be reached."""
-    with away(runtime.database.dialect, tmp_path) as database:
-        yield replace(runtime, database=database)
 
 
 @pytest.mark.parametrize("key", ["one", ""])
@@ -89,3 +68,14 @@ def test_what_is_added_while_the_database_is_away_is_added_when_it_is_back(
     lead, said = lead_with(database, runtime, first.reference)
     assert (lead.urgent, said["extras"]["starts_at"]) == (True, (TEN + HOUR).isoformat())
     assert reception.is_known(runtime, second.reference)
+
+
+def test_a_flood_of_posts_under_one_key_makes_no_lead_larger_and_larger(
+    post: Post, database: Database, runtime: Runtime
+) -> None:
+    first = post(ADA, key="one")
+    for number in range(8):
+        assert post(ADA, key="one", **{f"field {number}": "x" * 60_000}).reference == first.reference
+    lead, said = lead_with(database, runtime, first.reference)
+    assert len(lead.content) < amendments.LARGEST
+    assert {"field 0", "field 1", "field 2"} <= said["extras"].keys(), "what people send has room"

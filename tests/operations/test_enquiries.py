@@ -1,9 +1,8 @@
 """Enquiries: one post is a lead and a visit in one transaction, and whatever becomes of the time, the lead stays."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,12 @@ from sqlalchemy import text
 from booking import reception
 from booking.database import Database
 from booking.domain.errors import KeyReused
-from booking.keyring import Keyring
 from booking.operations import appointments
 from booking.runtime import Runtime
-from tests.faults.weather import away
 from tests.posting import ADA, Post, cancel, counts, read
 from tests.visits import HOUR, TEN, Clinic, overlaps
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
-    return Clinic(database, keyring, now)
-
-
-@pytest.fixture
-def post(runtime: Runtime, clinic: Clinic) -> Post:
-    """Send a form at the clinic's time, as a door does."""
-    return lambda *given, **more: reception.receive(runtime, read(*given, **more), clinic.now)
 
 
 # ---------------------------------------------------------------- a time that is free
@@ -204,13 +190,6 @@ def test_a_parent_books_two_children_back_to_back_with_one_address(
 
 
 # ---------------------------------------------------------------- the spool
-
-
-@pytest.fixture
-def stormy(runtime: Runtime, tmp_path: Path) -> Iterator[Runtime]:
-    """The same premises, whose database cannot be reached."""
-    with away(runtime.database.dialect, tmp_path) as database:
-        yield replace(runtime, database=database)
 
 
 def test_a_lead_that_waited_never_confirms_a_time_until_the_visitor_asks_again(

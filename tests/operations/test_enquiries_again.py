@@ -1,31 +1,17 @@
 """An enquiry that comes again: it is told of the visit there is, and asks for a time where there is none."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from booking import reception
 from booking.database import Database
-from booking.keyring import Keyring
 from booking.models import Appointment
 from booking.operations import appointments
-from booking.runtime import Runtime
-from tests.posting import ADA, Post, cancel, counts, read
+from tests.posting import ADA, Post, cancel, counts
 from tests.visits import HOUR, TEN, Clinic, lead_of
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
-    return Clinic(database, keyring, now)
-
-
-@pytest.fixture
-def post(runtime: Runtime, clinic: Clinic) -> Post:
-    """Send a form at the clinic's time, as a door does."""
-    return lambda *given, **more: reception.receive(runtime, read(*given, **more), clinic.now)
 
 
 def test_the_same_post_again_is_told_of_the_visit_as_it_stands_now(
