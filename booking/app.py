@@ -1,17 +1,22 @@
 """The composition: the only room that knows every floor; makes the web application and the command line."""
 
 import os
+from email.utils import parseaddr
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from booking import cli, clinic, config, logs
+from booking.clinic import Clinic
 from booking.config import Settings
 from booking.database import Database
+from booking.delivery import mail, sms
+from booking.delivery.letters import Letters
 from booking.keyring import Keyring
 from booking.receipts import Receipts
-from booking.runtime import Runtime
+from booking.runtime import Outside, Runtime
 from booking.spool import Spool
 from booking.web import errors, headers, static_files
 from booking.web.api import api
@@ -47,15 +52,31 @@ def open_runtime(settings: Settings) -> Runtime:
     """Open the parts that the settings describe."""
     logs.configure(settings.log_level)  # before anything can be logged: a traceback can quote what a visitor typed
     keyring = Keyring(settings.encryption_keys, settings.secret_key)
+    words = clinic.load(settings.clinic_file or clinic.DEFAULT_PATH)
     return Runtime(
-        clinic=clinic.load(settings.clinic_file or clinic.DEFAULT_PATH),
+        clinic=words,
         database=Database(settings.database_url, threads=settings.threads),
         keyring=keyring,
         spool=Spool(settings.data_dir / "spool", settings.spool_limit_mb * 1_000_000, keyring.seal, keyring.open),
         receipts=Receipts(settings.data_dir / "receipts.log"),
+        outside=_ways_outside(settings, words),
         base_url=settings.base_url,
         allowed_origins=settings.allowed_origins,
         production=settings.production,
+    )
+
+
+def _ways_outside(settings: Settings, words: Clinic) -> Outside:
+    sender = settings.mail_from or words.email
+    return Outside(
+        letters=Letters(Path(__file__).with_name("templates")),
+        open_mailer=partial(mail.open_mailer, settings.mail_url, sender, settings.data_dir / "mail"),
+        mail_domain=parseaddr(sender)[1].rpartition("@")[2],
+        texts=sms.open_provider(settings.sms_url),
+        desk=settings.staff_emails or (words.email,),
+        alarm_url=settings.alarm_url,
+        guarded=settings.production,
+        watch_minutes=settings.watch_minutes,
     )
 
 

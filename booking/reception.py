@@ -13,6 +13,7 @@ from booking.domain.errors import KeyReused, NotOffered
 from booking.domain.offers import Wish
 from booking.domain.slots import Slot
 from booking.domain.submission import Submission
+from booking.models.lead import WATCH
 from booking.operations import enquiries, idempotency, leads, slots
 from booking.operations.enquiries import Outcome
 from booking.runtime import Runtime
@@ -66,7 +67,8 @@ def receive(premises: Runtime, submission: Submission, now: datetime) -> Receipt
         receipt = _spool(premises, submission, reference, now)
     else:
         receipt = _receipt(premises, outcome, now)
-    if not receipt.incomplete and not premises.receipts.note(receipt.reference, _state(receipt), now):
+    is_test = submission.circumstances.door == WATCH  # forgotten after a day: it must not seem to be lost
+    if not receipt.incomplete and not is_test and not premises.receipts.note(receipt.reference, _state(receipt), now):
         log.error("receipt_not_noted", reference=receipt.reference)
     return receipt
 
@@ -155,7 +157,7 @@ def _store(premises: Runtime, waiting: Waiting, now: datetime) -> str:
     except (AttributeError, KeyError, TypeError, ValueError) as wrong:
         raise SpoolFileBad(type(wrong).__name__) from wrong
     with premises.database.transaction() as db:
-        leads.recover(db, submission, premises.desk, reference=waiting.reference, received_at=received_at, now=now)
+        enquiries.recover(db, submission, premises.desk, reference=waiting.reference, received_at=received_at, now=now)
     premises.spool.remove(waiting)
     return "stored"
 

@@ -1,14 +1,39 @@
-"""What every door needs, opened once per process: the database, the keys, the spool, the clinic."""
+"""What every door needs, opened once per process: the database, the keys, the spool, the clinic, the ways outside."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from booking.clinic import Clinic
 from booking.database import Database
+from booking.delivery.letters import Letters
+from booking.delivery.mail import Mailer
+from booking.delivery.sms import Provider
 from booking.keyring import Keyring
 from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Desk
+from booking.operations.notifications import Telling
 from booking.receipts import Receipts
 from booking.spool import Spool
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How people and programs outside are reached.
+
+    `open_mailer` is for one thread each, and its letters are named within `mail_domain`; without `texts` none are sent;
+    `alarm_url` is empty if there is no second way to be told that something fails. `guarded` lets nothing be sent to
+    addresses within; every `watch_minutes` the form is tested, and never if that is 0.
+    """
+
+    letters: Letters
+    open_mailer: Callable[[], Mailer]
+    mail_domain: str
+    texts: Provider | None
+    desk: tuple[str, ...]
+    alarm_url: str
+    guarded: bool
+    watch_minutes: int
 
 
 @dataclass(frozen=True)
@@ -20,6 +45,7 @@ class Runtime:
     keyring: Keyring
     spool: Spool
     receipts: Receipts
+    outside: Outside
     base_url: str
     allowed_origins: tuple[str, ...]
     production: bool
@@ -28,4 +54,14 @@ class Runtime:
     @property
     def desk(self) -> Desk:
         """What capturing a lead needs besides the database."""
-        return Desk(self.clinic, self.keyring, self.catalogs)
+        return Desk(self.clinic, self.keyring, self.catalogs, self.telling)
+
+    @property
+    def telling(self) -> Telling:
+        """Who at the clinic hears of things, and whether texts can be sent."""
+        return Telling(self.outside.desk, self.outside.texts is not None)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's own clock."""
+        return ZoneInfo(self.clinic.timezone)

@@ -143,7 +143,7 @@ def test_missing_secrets_are_made_once_for_this_user_alone_and_kept(tmp_path: Pa
     first, second = load(tmp_path), load(tmp_path)
     assert first.secret_key == second.secret_key
     assert first.encryption_keys == second.encryption_keys
-    assert len(first.secret_key) >= config.SHORTEST_SECRET
+    assert len(first.secret_key) >= config.parsers.SHORTEST_SECRET
     for name in ("secret_key", "encryption_keys"):
         assert stat.S_IMODE((tmp_path / "var" / name).stat().st_mode) == 0o600
 
@@ -164,7 +164,7 @@ def test_a_secret_that_was_left_half_made_is_never_used(name: str, tmp_path: Pat
     (tmp_path / "var" / name).touch(0o600)
     with suppress(SettingsWrong):  # to refuse is as good as to make a new one
         settings = load(tmp_path)
-        assert len(settings.secret_key) >= config.SHORTEST_SECRET
+        assert len(settings.secret_key) >= config.parsers.SHORTEST_SECRET
         assert settings.encryption_keys
 
 

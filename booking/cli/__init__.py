@@ -6,6 +6,7 @@ import click
 
 from booking.cli.catalog import catalog_commands
 from booking.cli.doorway import Doorway
+from booking.cli.messages import message_commands, webhook_commands
 from booking.cli.records import export, import_leads, token
 from booking.cli.service import doctor, reconcile, replay, rotate_keys, seed, serve, work
 
@@ -46,5 +47,7 @@ for command in (
     export,
     import_leads,
     token,
+    message_commands,
+    webhook_commands,
 ):
     booking.add_command(command)

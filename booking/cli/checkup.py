@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from booking.config import Settings
 from booking.database import revision, sqlite
-from booking.operations import audit, catalog, keys, wall_times
+from booking.operations import audit, catalog, keys, vitals, wall_times
 from booking.runtime import Runtime
 
 SQLITE_WITHOUT_RESET_BUG = (3, 51, 3)
@@ -24,6 +24,8 @@ def complaints(settings: Settings, premises: Runtime, now: datetime) -> Iterator
         yield f"SQLite {sqlite.driver().sqlite_version} has the WAL-reset bug (fixed in 3.51.3)."
     if settings.production and not settings.allowed_origins:
         yield "BOOKING_ALLOWED_ORIGINS is empty: posts from the web site are flagged."
+    if settings.production and settings.mail_url.startswith("file:"):
+        yield "BOOKING_MAIL_URL is file: letters are laid into a folder, and nobody gets them."
 
 
 def _of_the_database(premises: Runtime, now: datetime) -> Iterator[str]:
@@ -39,6 +41,8 @@ def _of_the_database(premises: Runtime, now: datetime) -> Iterator[str]:
             yield "No catalogue is loaded: run `booking seed`."
         if (end := catalog.holidays_end(db)) and end < now.date() + HOLIDAYS_KNOWN_FOR:
             yield f"Public holidays are known until {end} only: run `booking catalog load` again."
+        for _, fault in vitals.faults(vitals.read(db, premises.zone, now), premises.zone, now):
+            yield fault
         for drift in wall_times.drifted(db, now):
             yield f"{drift}. The law of the zone has changed: the service keeps the wall time when it starts next."
         for kept in wall_times.kept_since(db, now - KEPT_LATELY):

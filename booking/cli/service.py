@@ -52,14 +52,18 @@ def serve(doorway: Doorway, prepare: bool) -> None:
 
 
 @click.command()
+@click.option("--drain", is_flag=True, help="Do what is due now, and end.")
 @pass_doorway
-def work(doorway: Doorway) -> None:
-    """Run the worker alone, until SIGTERM or Ctrl-C (`serve` has one inside)."""
+def work(doorway: Doorway, drain: bool) -> None:
+    """Run the worker alone, until SIGTERM or Ctrl-C (`serve` has one inside): it delivers messages and keeps house."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with doorway.premises() as premises:
         worker = Worker(premises, now)
+        if drain:
+            worker.drain()
+            return
         worker.start()
         say("Working.")
         stop.wait()

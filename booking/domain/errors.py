@@ -81,3 +81,15 @@ class TimeIsBooked(Exception):
     def __init__(self, references: Sequence[str]) -> None:
         self.references = tuple(references)
         super().__init__(", ".join(references))
+
+
+class WebhookKnown(Exception):
+    """The program at this address is told of events already."""
+
+
+class WebhookUnknown(Exception):
+    """There is no webhook with this number."""
+
+
+class WebhooksTooMany(Exception):
+    """As many programs are told of events as may be."""

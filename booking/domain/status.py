@@ -1,4 +1,4 @@
-"""The words of state: where the desk stands with a lead, the life of an appointment, who may book a service and how."""
+"""The words of state: of a lead, an appointment and a message; who may book a service, and how."""
 
 from enum import StrEnum
 
@@ -32,6 +32,17 @@ class AppointmentStatus(StrEnum):
     def is_ahead(self) -> bool:
         """Whether the visit is still to come, and may be moved or cancelled."""
         return self in {AppointmentStatus.PENDING, AppointmentStatus.BOOKED}
+
+
+class MessageState(StrEnum):
+    """The fate of a message: it waits to be sent, or for a person to release it; or it is done, in one of four ways."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    SENT = "sent"
+    DEAD = "dead"
+    MISSED = "missed"
+    WITHDRAWN = "withdrawn"
 
 
 class Audience(StrEnum):

@@ -27,6 +27,7 @@ COLUMNS = (
     "name", "email", "phone", "message", "service", "practitioner", "location", "preferred_times",
     "contact_preference", "new_patient", "consent_reply", "consent_marketing", "page_url", "referrer",
     *UTM, *CLICK_IDS, "extras", "door", "incomplete", "phone_typed", "updated_at",
+    "undelivered",
 )  # fmt: skip
 TIMES = ("received_at", "updated_at")
 FLAGS = ("urgent", "held", "new_patient", "consent_reply", "consent_marketing", "incomplete")

@@ -16,6 +16,7 @@ from booking.models.catalog import (
 )
 from booking.models.idempotency import IdempotencyKey
 from booking.models.lead import Consent, Lead, LeadAlias
+from booking.models.outbox import OutboxMessage, Pulse, SmsStop, Webhook
 from booking.models.staff import ApiToken
 
 __all__ = [
@@ -34,9 +35,13 @@ __all__ = [
     "LeadAlias",
     "Location",
     "Offer",
+    "OutboxMessage",
     "Practitioner",
+    "Pulse",
     "Resource",
     "Service",
+    "SmsStop",
     "TimeOff",
+    "Webhook",
     "WorkingHours",
 ]

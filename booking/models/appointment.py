@@ -29,6 +29,7 @@ class Appointment(Base):
 
     `starts_at` is the instant, `wall_start` (`2026-12-01T10:00`) and `timezone` what was agreed: should the zone's
     law change, the wall time stands. `generation` numbers the manage links given out; the digest is of the newest.
+    `told` is the visit as the visitor was last told of it; they have confirmed that they will come at `confirmed_at`.
     """
 
     __tablename__ = "appointment"
@@ -49,6 +50,8 @@ class Appointment(Base):
     token_digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     reason: Mapped[bytes | None] = mapped_column(LargeBinary)
     cancelled_by: Mapped[str | None] = mapped_column(Text)
+    confirmed_at: Mapped[datetime | None]
+    told: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -58,6 +61,12 @@ class Appointment(Base):
         Index(None, "service_id", "location_id", "starts_at"),
         Index(None, "practitioner_id", "starts_at"),
     )
+
+    @property
+    def to_tell(self) -> str:
+        """What a visitor is told of it, in one line: two equal ones need no second letter."""
+        parts = (self.service_id, self.practitioner_id, self.location_id)
+        return f"{self.status} {self.starts_at:%Y-%m-%dT%H:%MZ} {self.ends_at:%H:%MZ} {' '.join(map(str, parts))}"
 
 
 class Hold(Base):

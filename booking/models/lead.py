@@ -11,6 +11,7 @@ from booking.database import Base
 from booking.domain.status import LeadStatus
 
 CONTENT = "lead.content"  # the place name under which a lead's private content is sealed
+WATCH = "watch"  # the door of enquiries by which the form is tested; nobody is to see them
 STATES = ", ".join(f"'{status.value}'" for status in LeadStatus)
 
 
@@ -24,7 +25,8 @@ class Lead(Base):
 
     `content` is sealed JSON `{"message", "preferred_times", "extras"}`; `attribution` holds `utm_*` and click ids;
     `signals` and `held_reasons` are what screening saw and said. An `incomplete` lead could not be answered: it
-    has neither a usable e-mail address nor a phone number, and is kept for a while all the same.
+    has neither a usable e-mail address nor a phone number, and is kept for a while all the same. `undelivered` says
+    why a message did not reach the person, so that somebody calls instead.
     """
 
     __tablename__ = "lead"
@@ -56,6 +58,7 @@ class Lead(Base):
     client: Mapped[bytes | None] = mapped_column(LargeBinary(16))
     text_digest: Mapped[bytes | None] = mapped_column(LargeBinary(16))
     key_digest: Mapped[bytes | None] = mapped_column(LargeBinary(16))
+    undelivered: Mapped[str] = mapped_column(Text, default="", server_default="")
 
     __table_args__ = (
         CheckConstraint(f"status IN ({STATES})", name="status"),

@@ -21,15 +21,15 @@ leads = cast(Table, Lead.__table__)
 
 def amend(
     connection: Connection, submission: Submission, clinic: Clinic, keyring: Keyring, lead_id: int, now: datetime
-) -> None:
+) -> bool:
     """Add what a repeated post says anew: signs that make it urgent, another wish, another way to answer, consents.
 
     Nothing said before is lost but a wish that is replaced; a post that is all the same changes nothing. What would
-    make the lead larger than it may be is not added.
+    make the lead larger than it may be is not added. Returns whether the lead has become urgent by it.
     """
     lead = connection.execute(_LOCKED, {"lead": lead_id}).one_or_none()
     if lead is None:
-        return
+        return False
     changes = _changes(lead, submission, clinic)
     private = json.loads(keyring.open(lead.content, CONTENT, lead_id))
     amended = _amended(private, lead, submission)
@@ -39,6 +39,7 @@ def amend(
     if changes:
         connection.execute(update(leads).where(leads.c.id == lead_id), changes | {"updated_at": now})
     consents.record(connection, submission, clinic, lead_id, now)
+    return "urgent" in changes
 
 
 def _changes(lead: Any, submission: Submission, clinic: Clinic) -> dict[str, Any]:

@@ -13,15 +13,16 @@ from sqlalchemy.orm import Session
 from booking.domain import clock, offers
 from booking.domain import reference as references
 from booking.domain.catalog import Catalog, Location, Practitioner, Service
-from booking.domain.errors import AppointmentUnknown, NotOffered, TooLate
+from booking.domain.errors import AppointmentUnknown, TooLate
 from booking.domain.offers import Place, Wish
 from booking.domain.status import AppointmentStatus
 from booking.keyring import Keyring
 from booking.models.appointment import REASON, Appointment
 from booking.models.lead import new_id
-from booking.operations import claims, holds, placing
+from booking.operations import claims, holds, notifications, placing
 from booking.operations.claims import Owner
 from booking.operations.holds import Held
+from booking.operations.notifications import Telling
 
 LINK_LASTS = timedelta(days=1)  # after the visit has ended
 
@@ -30,11 +31,15 @@ appointments = cast(Table, Appointment.__table__)
 
 @dataclass(frozen=True)
 class Diary:
-    """What booking needs besides the database: the catalogue as it stands, the keys, how references begin."""
+    """What booking needs besides the database: the catalogue as it stands, the keys, how references begin.
+
+    `telling` is who hears of it; without it nobody does, because the caller tells of it.
+    """
 
     catalog: Catalog
     keyring: Keyring
     prefix: str
+    telling: Telling | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def book(
     The caller holds the catalogue still (`CatalogCache.current(..., hold_still=True)`).
     """
     held = holds.find(db, hold_token, now, to_change=True) if hold_token else None
-    places = _places(diary.catalog, wish, held, now, by_desk=by_desk)
+    places = holds.places(diary.catalog, wish, held, now, by_desk=by_desk)
     appointment_id = new_id(now)
     owner, hold = Owner("appointment", appointment_id), held.owner if held else None
     place, practitioner = placing.place(db, diary.catalog, places, wish.starts_at, owner, now, leaving=hold)
@@ -98,15 +103,29 @@ def book(
     reference = references.make(diary.prefix)
     while not db.connection().execute(insert, row | {"reference": reference}).rowcount:
         reference = references.make(diary.prefix)
-    return Visit(Appointment(**row, reference=reference), place.service, practitioner, place.location, token)
+    booked = Appointment(**row, reference=reference)
+    _tell(db, diary, booked, now, by_desk=by_desk)
+    return Visit(booked, place.service, practitioner, place.location, token)
 
 
-def confirm(db: Session, appointment_id: int, now: datetime) -> None:
+def accept(db: Session, diary: Diary, appointment_id: int, now: datetime) -> None:
     """Let a pending visit be booked: its claims it has already; raises AppointmentUnknown, TooLate."""
     row = _locked(db, appointment_id)
     if row.status != AppointmentStatus.PENDING:
         raise TooLate
     _change(db, row, now, status=AppointmentStatus.BOOKED.value)
+    _tell(db, diary, row, now, by_desk=True)
+
+
+def confirm(db: Session, diary: Diary, visit: Visit, now: datetime) -> Visit:
+    """Note that the visitor will come; doing it twice is doing it once. Raises AppointmentUnknown, TooLate."""
+    visit, row = _as_it_stands(db, diary, visit)
+    if not AppointmentStatus(row.status).is_ahead or row.starts_at <= now:
+        raise TooLate
+    if row.confirmed_at is None:
+        row.confirmed_at = row.updated_at = now
+        db.flush()
+    return visit
 
 
 def by_token(db: Session, catalog: Catalog, token: str, now: datetime) -> Visit:
@@ -149,7 +168,8 @@ def cancel(
     _check_change(visit, now, by_desk=by_desk)
     claims.release(db, Owner("appointment", row.id))
     sealed = diary.keyring.seal(reason, REASON, row.id) if reason else None
-    _change(db, row, now, status=AppointmentStatus.CANCELLED.value, reason=sealed, cancelled_by=by)
+    _change(db, row, now, status=AppointmentStatus.CANCELLED.value, reason=sealed, cancelled_by=by, confirmed_at=None)
+    _tell(db, diary, row, now, by_desk=by_desk)
     return visit
 
 
@@ -163,6 +183,7 @@ def restore(db: Session, diary: Diary, visit: Visit, now: datetime) -> Visit:
     ends_at = row.starts_at + timedelta(minutes=visit.service.duration_minutes)
     status = AppointmentStatus.BOOKED.value
     _change(db, row, now, status=status, ends_at=ends_at, reason=None, cancelled_by=None)
+    _tell(db, diary, row, now, by_desk=True)
     return visit
 
 
@@ -193,7 +214,8 @@ def reschedule(
     token = diary.keyring.token("appointment", str(row.id), str(generation))
     names = {"practitioner_id": who.id, "location_id": place.location.id}
     times = _times(place.service, place.location, starts_at)
-    _change(db, row, now, **names, **times, generation=generation, token_digest=_digest(token))
+    _change(db, row, now, **names, **times, generation=generation, token_digest=_digest(token), confirmed_at=None)
+    _tell(db, diary, row, now, by_desk=by_desk)
     return Visit(row, place.service, who, place.location, token)
 
 
@@ -203,6 +225,7 @@ def reassign(db: Session, diary: Diary, visit: Visit, practitioner: str, now: da
     places = offers.places_for(diary.catalog, visit.service, practitioner, visit.location.slug)
     who = _keep_time(db, diary, row, places, now)
     _change(db, row, now, practitioner_id=who.id)
+    _tell(db, diary, row, now, by_desk=True)
     return Visit(row, visit.service, who, visit.location, visit.token)
 
 
@@ -211,21 +234,8 @@ def change_length(db: Session, diary: Diary, visit: Visit, now: datetime) -> Vis
     visit, row = _as_it_stands(db, diary, visit)
     _keep_time(db, diary, row, [Place(visit.service, visit.location, (visit.practitioner,))], now)
     _change(db, row, now, ends_at=row.starts_at + timedelta(minutes=visit.service.duration_minutes))
+    _tell(db, diary, row, now, by_desk=True)
     return visit
-
-
-def _places(catalog: Catalog, wish: Wish, held: Held | None, now: datetime, *, by_desk: bool) -> list[Place]:
-    """Where a wish could be met; first where it is held, and there also when its notice began after that."""
-    if held is None:
-        return offers.meeting(catalog, wish, now, by_desk=by_desk)
-    try:
-        places = offers.meeting(catalog, wish, now, by_desk=by_desk)
-    except NotOffered:
-        then = offers.meeting(catalog, wish, held.placed_at, by_desk=by_desk) if wish.starts_at >= now else []
-        places = [each for each in then if held.is_for(each, wish.starts_at)]
-        if not places:
-            raise
-    return sorted(places, key=lambda each: not held.is_for(each, wish.starts_at))
 
 
 def _keep_time(db: Session, diary: Diary, row: Appointment, places: Sequence[Place], now: datetime) -> Practitioner:
@@ -274,6 +284,11 @@ def _change(db: Session, row: Appointment, now: datetime, **values: Any) -> None
     for name, value in (values | {"sequence": row.sequence + 1, "updated_at": now}).items():
         setattr(row, name, value)
     db.flush()
+
+
+def _tell(db: Session, diary: Diary, row: Appointment, now: datetime, *, by_desk: bool) -> None:
+    if diary.telling is not None:
+        notifications.visit_changed(db, diary.keyring, diary.telling, row, now, by_desk=by_desk)
 
 
 def _digest(token: str) -> bytes:

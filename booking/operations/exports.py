@@ -15,7 +15,7 @@ from booking.domain import tabular
 from booking.domain.contact import clean_line
 from booking.domain.fields import ATTRIBUTION, PURPOSES
 from booking.keyring import Keyring, Unreadable
-from booking.models.lead import CONTENT, Consent, Lead, LeadAlias
+from booking.models.lead import CONTENT, WATCH, Consent, Lead, LeadAlias
 
 BLOCK = 500
 SHORTEST_NUMBER = 3
@@ -166,6 +166,7 @@ def _conditions(filters: Filters, zone: tzinfo) -> list[ColumnElement[bool]]:
         (f.held is not None, Lead.held == f.held),
         (f.urgent is not None, Lead.urgent == f.urgent),
         (not f.incomplete, Lead.incomplete.is_(False)),
+        (True, Lead.door != WATCH),
     ]
     conditions = [condition for applies, condition in found if applies]
     if f.from_on:

@@ -99,6 +99,20 @@ def place(
     return held, who, where.location
 
 
+def places(catalog: Catalog, wish: Wish, held: Held | None, now: datetime, *, by_desk: bool) -> list[Place]:
+    """Where a wish could be met; first where it is held, and there also when its notice began after that."""
+    if held is None:
+        return offers.meeting(catalog, wish, now, by_desk=by_desk)
+    try:
+        places = offers.meeting(catalog, wish, now, by_desk=by_desk)
+    except NotOffered:
+        then = offers.meeting(catalog, wish, held.placed_at, by_desk=by_desk) if wish.starts_at >= now else []
+        places = [each for each in then if held.is_for(each, wish.starts_at)]
+        if not places:
+            raise
+    return sorted(places, key=lambda each: not held.is_for(each, wish.starts_at))
+
+
 def find(db: Session, token: str, now: datetime, *, to_change: bool = False) -> Held | None:
     """The live hold with this token; `to_change` lets nobody else change it until the transaction ends."""
     columns = (

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 
 from booking.clinic import Clinic
 from booking.domain import reference as references
-from booking.domain.errors import KeyReused
 from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_links, screen
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
-from booking.models.lead import CONTENT, Lead, LeadAlias, new_id
+from booking.models.lead import CONTENT, WATCH, Lead, LeadAlias, new_id
 from booking.operations import amendments, consents, idempotency, urgency
 from booking.operations.catalog import CatalogCache
+from booking.operations.notifications import Telling
 
 RATE_WINDOW = timedelta(minutes=10)
 SAME_TEXT_WINDOW = timedelta(days=1)
@@ -31,7 +31,8 @@ leads = cast(Table, Lead.__table__)
 class Captured:
     """What became of a submission: its lead's reference and time, and whether it had been here before.
 
-    `alike` is as for `idempotency.Earlier`; `lead_id` is not known of an attempt.
+    `alike` is as for `idempotency.Earlier`; `lead_id` is not known of an attempt. `turned_urgent` if it was here
+    before, and only now says what makes it urgent.
     """
 
     reference: str
@@ -40,15 +41,19 @@ class Captured:
     incomplete: bool = False
     alike: bool = True
     lead_id: int = 0
+    urgent: bool = False
+    held: bool = False
+    turned_urgent: bool = False
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What capturing needs besides the database: the clinic's words, the keys, the catalogue at hand."""
+    """What capturing needs besides the database: the clinic's words, the keys, the catalogue at hand, who hears."""
 
     clinic: Clinic
     keyring: Keyring
     catalogs: CatalogCache
+    telling: Telling = field(default_factory=Telling)
 
 
 def capture(
@@ -77,8 +82,10 @@ def capture(
         earlier = idempotency.take_names(connection, submission, desk.keyring, lead_id, answer, received_at)
         if earlier is not None:
             e = earlier
-            amendments.amend(connection, submission, desk.clinic, desk.keyring, e.lead_id, now)
-            return Captured(e.reference, e.received_at, replayed=True, alike=e.alike, lead_id=e.lead_id)
+            urgent = amendments.amend(connection, submission, desk.clinic, desk.keyring, e.lead_id, now)
+            return Captured(
+                e.reference, e.received_at, replayed=True, alike=e.alike, lead_id=e.lead_id, turned_urgent=urgent
+            )
     values = _values(submission, desk, lead_id, around, received_at=received_at, now=now)
     if attempt:
         connection.execute(update(leads).where(leads.c.id == lead_id), values)
@@ -87,29 +94,7 @@ def capture(
     if not submission.acceptable:
         return Captured(reference, received_at, incomplete=True)
     consents.record(connection, submission, desk.clinic, lead_id, received_at)
-    return Captured(reference, received_at, lead_id=lead_id)
-
-
-def recover(
-    db: Session, submission: Submission, desk: Desk, *, reference: str, received_at: datetime, now: datetime
-) -> Captured:
-    """Capture a submission that waited in the spool, whose `reference` somebody already holds.
-
-    Doing it twice does no harm. Where the enquiry had meanwhile come another way, its lead answers to both references.
-    """
-    holder = db.scalar(select(Lead.received_at).where(Lead.reference == reference))
-    # Chance may have given the same reference to somebody else: the instant tells them apart.
-    if holder == received_at or (holder is None and knows(db, reference)):
-        return Captured(reference, received_at, replayed=True)
-    try:
-        captured = capture(db, submission, desk, reference=reference, received_at=received_at, now=now)
-    except KeyReused:  # it was said to be received, so it is a lead, if not under that key
-        keyless = replace(submission, key="")
-        captured = capture(db, keyless, desk, reference=reference, received_at=received_at, now=now)
-    if captured.reference != reference and holder is None:
-        lead_id = db.scalar(select(Lead.id).where(Lead.reference == captured.reference))
-        db.add(LeadAlias(reference=reference, lead_id=lead_id))
-    return captured
+    return Captured(reference, received_at, lead_id=lead_id, urgent=values["urgent"], held=values["held"])
 
 
 def knows(db: Session, reference: str, *, complete: bool = False) -> bool:
@@ -117,6 +102,13 @@ def knows(db: Session, reference: str, *, complete: bool = False) -> bool:
     own = exists().where(Lead.reference == reference, *([~Lead.incomplete] if complete else []))
     held = own | exists().where(LeadAlias.reference == reference)
     return bool(db.scalar(select(literal(True)).where(held)))
+
+
+def forget_tests(db: Session, before: datetime) -> None:
+    """Delete the enquiries by which the form was tested in the week before an instant."""
+    # A week, because an index knows the days and none the doors; should one stay, nobody sees it.
+    lately = (leads.c.received_at < before, leads.c.received_at > before - timedelta(days=7))
+    db.connection().execute(leads.delete().where(leads.c.door == WATCH, *lately))
 
 
 def missing(db: Session, handed_out: Sequence[str]) -> list[str]:

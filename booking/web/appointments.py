@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from booking import calendar_file, reception
-from booking.domain import clock, offers
+from booking.domain import clock, offers, spoken
 from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
 from booking.domain.contact import clean_text
@@ -18,7 +18,7 @@ from booking.domain.fields import Fields, sort
 from booking.domain.offers import Wish
 from booking.domain.status import AppointmentStatus
 from booking.operations import appointments as operations
-from booking.operations import repeats
+from booking.operations import invitations, repeats
 from booking.operations.appointments import Diary, Visit
 from booking.operations.slots import Question
 from booking.web import headers, representations, times, visits
@@ -49,6 +49,20 @@ def cancel(token: str) -> WerkzeugResponse:
     try:
         with premises().database.transaction() as db:
             visit = operations.cancel(db, _diary(current()), visit, reason=reason, by="visitor", now=now)
+    except TooLate:
+        return _refused(visit, 409, LATE)
+    if representations.wants_json(request):
+        return _as_json(visit)
+    return redirect(url_for("appointments.show", token=token), 303)
+
+
+@appointments.post("/confirmation")
+def confirm(token: str) -> WerkzeugResponse:
+    """Note that the visitor will come."""
+    visit, now = _visit(token), utc_now()
+    try:
+        with premises().database.transaction() as db:
+            visit = operations.confirm(db, _diary(current()), visit, now)
     except TooLate:
         return _refused(visit, 409, LATE)
     if representations.wants_json(request):
@@ -88,19 +102,7 @@ def reschedule(token: str) -> WerkzeugResponse:
 @appointments.get("/calendar.ics")
 def calendar(token: str) -> Response:
     """The appointment as a file for calendars; it says when and where, and nothing about health."""
-    visit, clinic = _visit(token), premises().clinic
-    file = calendar_file.Visit(
-        uid=f"{visit.row.reference}@booking",  # not our host name: that may change in the life of a visit
-        sequence=visit.row.sequence,
-        cancelled=visit.row.status == AppointmentStatus.CANCELLED,
-        starts_at=visit.row.starts_at,
-        ends_at=visit.row.ends_at,
-        timezone=visit.row.timezone,
-        title=f"Appointment, {clinic.name.split()[0]}",
-        place=visit.location.address,  # a clinic's name can say what it treats
-        clinic_email=clinic.email,
-        stamped_at=visit.row.updated_at,
-    )
+    file = invitations.of(premises().clinic, _visit(token))
     response = Response(calendar_file.write(file), content_type=file.media_type)
     response.headers["Content-Disposition"] = "attachment; filename=appointment.ics"
     response.headers["Cache-Control"] = "no-store"
@@ -129,7 +131,8 @@ def _to_new_link(moved: Visit) -> WerkzeugResponse:
 
 
 def _diary(catalog: Catalog) -> Diary:
-    return Diary(catalog, premises().keyring, premises().clinic.reference_prefix)
+    parts = premises()
+    return Diary(catalog, parts.keyring, parts.clinic.reference_prefix, parts.telling)
 
 
 def _posted() -> Fields:
@@ -151,7 +154,8 @@ def _instant(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _as_json(visit: Visit) -> Response:
-    response = jsonify(status=visit.row.status, appointment=visits.of(visit), can_change=_can_change(visit))
+    response = jsonify(status=visit.row.status, appointment=visits.of(visit), can_change=_can_change(visit),
+                       confirmed=visit.row.confirmed_at is not None)  # fmt: skip
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -172,10 +176,12 @@ def _page(visit: Visit, status: int = 200, **context: Any) -> Response:
         "public/appointment.html",
         clinic=premises().clinic,
         visit=visit,
-        when=times.long_time(row.starts_at.astimezone(ZoneInfo(row.timezone))),
+        when=spoken.long_time(row.starts_at.astimezone(ZoneInfo(row.timezone))),
         cancelled=row.status == AppointmentStatus.CANCELLED,
         over=row.ends_at <= utc_now(),
         can_change=can_change,
+        confirmed=row.confirmed_at is not None,
+        can_confirm=row.status == AppointmentStatus.BOOKED and row.starts_at > utc_now(),
         times=_other_times(visit) if can_change else None,
         until=times.day_and_time(_last_change(visit)),
         moved=request.args.get("moved") == "yes",

@@ -10,10 +10,13 @@ from flask import Request
 from booking import reception
 from booking.domain.fields import ATTRIBUTION, HONEYPOT, Fields, sort
 from booking.domain.submission import Circumstances, Submission, seconds_to_fill
+from booking.models.lead import WATCH
 from booking.reception import Receipt
 from booking.web.forms import LeadForm
 from booking.web.parsing import Pairs, read_body, read_query
 from booking.web.premises import premises
+
+WATCH_HEADER = "X-Booking-Watch"  # by which the worker makes itself known when it tests the form
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ def read_post(request: Request, door: str, now: datetime) -> Intake:
     """Read a posted body; raises CannotRead."""
     body = request.get_data(cache=False)
     pairs = read_body(body, request.mimetype, dict(request.mimetype_params))
-    return _read(request, pairs, Circumstances(door=door), now)
+    return _read(request, pairs, Circumstances(door=WATCH if _is_our_own_test(request) else door), now)
 
 
 def read_get(request: Request, now: datetime) -> Intake:
@@ -84,6 +87,11 @@ def _read(request: Request, pairs: Pairs, circumstances: Circumstances, now: dat
         honeypot=bool(fields.text(HONEYPOT)),
     )
     return Intake(fields, LeadForm(fields).read(region=premises().clinic.region, circumstances=circumstances))
+
+
+def _is_our_own_test(request: Request) -> bool:
+    shown = request.headers.get(WATCH_HEADER, "")
+    return bool(shown) and secrets.compare_digest(shown.encode(), premises().keyring.token(WATCH).encode())
 
 
 def _page(referrer: str) -> str:

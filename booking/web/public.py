@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from booking import reception
 from booking.database import DatabaseAway
 from booking.domain import reference as references
+from booking.domain import spoken
 from booking.domain.errors import AppointmentUnknown, CannotRead
 from booking.domain.fields import Fields, sort
 from booking.domain.status import AppointmentStatus
@@ -169,7 +170,7 @@ def _visit(token: str) -> dict[str, Any] | None:
         found = appointments.by_token(db, premises().catalogs.current(db, now.date()), token, now)
         zone = ZoneInfo(found.row.timezone)
         return {
-            "when": times.long_time(found.row.starts_at.astimezone(zone)),
+            "when": spoken.long_time(found.row.starts_at.astimezone(zone)),
             "starts_at": found.row.starts_at,
             "service": found.service,
             "practitioner": found.practitioner,

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from booking.domain import clock
+from booking.domain import clock, spoken
 from booking.domain.catalog import Catalog
 from booking.domain.clock import NoInstant
 from booking.domain.slots import Slot
@@ -211,7 +211,7 @@ def once_each(found: Iterable[Slot]) -> list[Time]:
 def time_of(slot: Slot) -> Time:
     """A slot as a choice."""
     local = _local(slot)
-    return Time(local.isoformat(), clock_time(local), slot)
+    return Time(local.isoformat(), spoken.clock_time(local), slot)
 
 
 def local_time(value: str, zone: str) -> datetime | None:
@@ -223,22 +223,10 @@ def local_time(value: str, zone: str) -> datetime | None:
         return None
 
 
-def clock_time(local: datetime) -> str:
-    """`10:30 AM`, with the name of the offset where the clock shows it twice that day."""
-    shown = f"{local:%I:%M %p}".lstrip("0")
-    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-    return f"{shown} {local:%Z}" if twice else shown
-
-
 def day_and_time(local: datetime) -> str:
     """`Tuesday, December 1, 10:30 AM EST`: the zone is always named."""
     shown = f"{local:%I:%M %p} {local:%Z}".lstrip("0")
     return f"{local:%A, %B}{UNBROKEN}{local.day}, {shown.replace(' ', UNBROKEN)}"
-
-
-def long_time(local: datetime) -> str:
-    """`Tuesday, December 1, 2026, 10:30 AM EST`: the zone is always named."""
-    return f"{local:%A, %B} {local.day}, {local.year}, {f'{local:%I:%M %p}'.lstrip('0')} {local:%Z}"
 
 
 def _day(on: date, times: list[Time]) -> Day:

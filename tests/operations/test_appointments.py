@@ -72,11 +72,11 @@ def test_the_desk_books_what_the_public_may_not_see_and_nothing_that_is_taken(cl
 def test_a_pending_visit_has_its_time_already_and_keeps_it(clinic: Clinic) -> None:
     visit = clinic.book("short", TEN, "ann", status=PENDING)
     refuse(clinic, SlotTaken, clinic.book, "short", TEN, "ann", lead=clinic.somebody())
-    clinic.do(appointments.confirm, visit.row.id, clinic.now)
+    clinic.do(appointments.accept, clinic.diary, visit.row.id, clinic.now)
     assert by_token(clinic, visit.token).row.status == "booked"
     assert clinic.taken() == {"ann": ["10:00-10:30"]}
-    refuse(clinic, TooLate, clinic.do, appointments.confirm, visit.row.id, clinic.now)
-    refuse(clinic, AppointmentUnknown, clinic.do, appointments.confirm, 4711, clinic.now)
+    refuse(clinic, TooLate, clinic.do, appointments.accept, clinic.diary, visit.row.id, clinic.now)
+    refuse(clinic, AppointmentUnknown, clinic.do, appointments.accept, clinic.diary, 4711, clinic.now)
 
 
 def test_what_fits_at_no_place_leaves_nothing_and_the_second_place_is_tried_when_the_first_is_taken(

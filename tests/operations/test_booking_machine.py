@@ -277,7 +277,7 @@ class Machine(RuleBasedStateMachine):
             return replace(there, status="booked")
 
         def real(visit: Visit) -> Visit:
-            self.clinic.do(appointments.confirm, visit.row.id, self.clinic.now)
+            self.clinic.do(appointments.accept, self.clinic.diary, visit.row.id, self.clinic.now)
             with self.clinic.database.reading() as db:
                 return appointments.by_token(db, self.clinic.diary.catalog, visit.token, self.clinic.now)
 

@@ -186,7 +186,7 @@ def test_a_lead_from_the_spool_is_stored_even_if_its_reference_was_given_twice(
     later = now + timedelta(minutes=1)
     for _ in range(2):  # killed after the commit, the drain does it again
         with database.transaction() as db:
-            leads.recover(db, read(ADA), desk, reference="SV-7K4Q-92", received_at=later, now=later)
+            enquiries.recover(db, read(ADA), desk, reference="SV-7K4Q-92", received_at=later, now=later)
     assert sorted(lead.name for lead in stored(database)) == [ADA["name"], BEN["name"]]
 
 
@@ -196,7 +196,7 @@ def test_what_waited_in_the_spool_answers_to_the_reference_that_was_given_for_it
     first = capture(ADA)
     for _ in range(2):
         with database.transaction() as db:
-            leads.recover(db, read(ADA), desk, reference="SV-7K4Q-92", received_at=now, now=now)
+            enquiries.recover(db, read(ADA), desk, reference="SV-7K4Q-92", received_at=now, now=now)
     with database.reading() as db:
         assert leads.missing(db, [first.reference, "SV-7K4Q-92", "SV-2222-99"]) == ["SV-2222-99"]
         assert leads.knows(db, "SV-7K4Q-92")

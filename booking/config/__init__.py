@@ -2,9 +2,7 @@
 
 import base64
 import difflib
-import ipaddress
 import os
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,10 +13,9 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from booking.config import parsers
+
 PREFIX = "BOOKING_"
-SHORTEST_SECRET = 32
-KEY_BYTES = 32
-HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 
 class SettingsWrong(ValueError):
@@ -56,6 +53,9 @@ class Settings:
     mail_url: str
     mail_from: str
     staff_emails: tuple[str, ...]
+    sms_url: str
+    alarm_url: str
+    watch_minutes: int
     clinic_file: Path | None
     threads: int
     spool_limit_mb: int
@@ -138,7 +138,7 @@ def _missing_in_production(values: dict[str, Any]) -> list[str]:
     problems = []
     needs = {
         "database_url": "which database keeps the leads, e.g. postgresql+psycopg://user@host/booking",
-        "secret_key": f"at least {SHORTEST_SECRET} random characters",
+        "secret_key": f"at least {parsers.SHORTEST_SECRET} random characters",
         "encryption_keys": "at least one key, as 1:<32 random bytes in base64>",
         "base_url": "the https:// address under which this service is reached",
     }
@@ -168,133 +168,57 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
 
 
 def _fresh_key() -> str:
-    return f"1:{base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in {choice.lower() for choice in choices}:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return next(choice for choice in choices if choice.lower() == text.lower())
-
-    return parse
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be host:port, e.g. 127.0.0.1:8000")
-    if host != "localhost":
-        ipaddress.ip_address(host)
-    return host, int(port)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = _words(text)
-    for origin in origins:
-        parts = urlsplit(origin)
-        if (
-            parts.scheme not in {"http", "https"}
-            or not HOST.fullmatch(parts.netloc)
-            or origin != f"{parts.scheme}://{parts.netloc}"
-        ):
-            raise ValueError(f"{origin!r} is not an origin such as https://www.example.com (no path, no wildcard)")
-    return origins
-
-
-def _url(text: str) -> str:
-    if text and (urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname):
-        raise ValueError("must be an http:// or https:// address")
-    return text.rstrip("/")
-
-
-def _database(text: str) -> str:
-    if text and not text.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
-    return text
-
-
-def _secret(text: str) -> str:
-    if text and (len(text) < SHORTEST_SECRET or len(set(text)) < 10):
-        raise ValueError(f"too weak; use at least {SHORTEST_SECRET} random characters")
-    return text
-
-
-def _keys(text: str) -> tuple[tuple[int, bytes], ...]:
-    keys = []
-    for word in _words(text):
-        number, _, encoded = word.partition(":")
-        try:
-            key = base64.b64decode(encoded, validate=True)
-        except ValueError:
-            key = b""
-        if not number.isdigit() or not 1 <= int(number) <= 255 or len(key) != KEY_BYTES or len(set(key)) < 8:
-            raise ValueError("must be number:key pairs, number 1 to 255, key 32 random bytes in base64; newest first")
-        keys.append((int(number), key))
-    if len({number for number, _ in keys}) != len(keys):
-        raise ValueError("two keys have the same number")
-    return tuple(keys)
-
-
-def _mail(text: str) -> str:
-    if urlsplit(text).scheme not in {"file", "smtp", "smtps"}:
-        raise ValueError("must be file: or smtp://host:port or smtps://host:port")
-    return text
-
-
-def _file(text: str) -> Path | None:
-    if text and not Path(text).is_file():
-        raise ValueError("there is no such file")
-    return Path(text) if text else None
+    return f"1:{base64.b64encode(secrets.token_bytes(parsers.KEY_BYTES)).decode()}"
 
 
 _MADE: tuple[tuple[str, Callable[[], str], Callable[[str], Any]], ...] = (
-    ("secret_key", lambda: secrets.token_urlsafe(48), _secret),
-    ("encryption_keys", _fresh_key, _keys),
+    ("secret_key", lambda: secrets.token_urlsafe(48), parsers.secret),
+    ("encryption_keys", _fresh_key, parsers.keys),
 )
 
 # fmt: off
 SETTINGS: tuple[Setting, ...] = (
     Setting("ENV", "development", "development or production; production refuses to start without its secrets.",
-            _one_of("development", "production")),
-    Setting("BIND", "127.0.0.1:8000", "The address and port to serve on.", _address),
+            parsers.one_of("development", "production")),
+    Setting("BIND", "127.0.0.1:8000", "The address and port to serve on.", parsers.address),
     Setting("DATA_DIR", "var", "Folder for the SQLite database, the spool of waiting leads and the log of references.",
             Path),
     Setting("DATABASE_URL", "",
-            "postgresql+psycopg://user@host/name, or sqlite:///path; by default SQLite in the data folder.", _database),
+            "postgresql+psycopg://user@host/name, or sqlite:///path; by default SQLite in the data folder.",
+            parsers.database),
     Setting("SECRET_KEY", "",
-            "At least 32 random characters; blind indexes and digests are made with it, so keep it.", _secret),
+            "At least 32 random characters; blind indexes and digests are made with it, so keep it.", parsers.secret),
     Setting("ENCRYPTION_KEYS", "",
-            "Keys for health text at rest: number:base64, newest first, e.g. 2:...,1:... while rotating.", _keys),
-    Setting("BASE_URL", "", "The address visitors reach this service under, e.g. https://booking.example.com.", _url),
+            "Keys for health text at rest: number:base64, newest first, e.g. 2:...,1:... while rotating.",
+            parsers.keys),
+    Setting("BASE_URL", "", "The address visitors reach this service under, e.g. https://booking.example.com.",
+            parsers.url),
     Setting("ALLOWED_ORIGINS", "",
-            "Web sites whose forms may post here, comma-separated, e.g. https://www.example.com.", _origins),
+            "Web sites whose forms may post here, comma-separated, e.g. https://www.example.com.", parsers.origins),
     Setting("TRUSTED_PROXIES", "0", "How many proxies of yours stand in front; 0 believes no X-Forwarded-* header.",
-            _number(0, 10)),
+            parsers.number(0, 10)),
     Setting("TRUSTED_HOSTS", "",
-            "Host names answered to, comma-separated; in production by default the one of BASE_URL.", _words),
+            "Host names answered to, comma-separated; in production by default the one of BASE_URL.", parsers.words),
     Setting("MAIL_URL", "file:",
-            "Where letters will go (none is sent yet): file: for .eml files, or smtp://host:port.", _mail),
-    Setting("MAIL_FROM", "", "The sender of letters.", str),
-    Setting("STAFF_EMAILS", "", "Who at the desk will hear of enquiries (nobody does yet), comma-separated.", _words),
-    Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", _file),
-    Setting("THREADS", "8", "How many requests are worked on at once.", _number(1, 64)),
+            "Where letters go: file: for .eml files in the data folder, or smtp://user:password@host:port, or smtps://...",
+            parsers.mail),
+    Setting("MAIL_FROM", "",
+            "The sender of letters, e.g. Front desk <desk@example.com>; by default the clinic's own address.",
+            parsers.sender),
+    Setting("STAFF_EMAILS", "",
+            "Who at the desk hears of enquiries, comma-separated; by default the clinic's own address.",
+            parsers.mail_addresses),
+    Setting("SMS_URL", "", "Who carries texts, e.g. twilio://ACCOUNT:TOKEN@+19045550100; by default none are sent.",
+            parsers.sms),
+    Setting("ALARM_URL", "",
+            "A second way to be told when something fails: an https:// address that takes a POST, e.g. an ntfy topic.",
+            parsers.url),
+    Setting("WATCH_MINUTES", "15", "How often the service tests its own form, as a visitor would; 0 is never.",
+            parsers.number(0, 1440)),
+    Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", parsers.file),
+    Setting("THREADS", "8", "How many requests are worked on at once.", parsers.number(1, 64)),
     Setting("SPOOL_LIMIT_MB", "200", "How much may wait on disk while the database is away, in megabytes.",
-            _number(1, 100_000)),
-    Setting("LOG_LEVEL", "info", "debug, info, warning or error.", _one_of("debug", "info", "warning", "error")),
+            parsers.number(1, 100_000)),
+    Setting("LOG_LEVEL", "info", "debug, info, warning or error.", parsers.one_of("debug", "info", "warning", "error")),
 )
 # fmt: on

@@ -1,4 +1,4 @@
-"""The worker: a thread beside the web server that brings in waiting leads and keeps house."""
+"""Housekeeping: what is done again and again beside the web server: waiting leads are brought in, old things go."""
 
 import threading
 from collections.abc import Callable
@@ -7,43 +7,26 @@ from datetime import datetime, timedelta
 import structlog
 
 from booking import reception
-from booking.database import DatabaseAway
-from booking.operations import holds, wall_times
+from booking.operations import holds, leads, wall_times
 from booking.runtime import Runtime
 
-LOOK_EVERY_SECONDS = 1.0
 TIDY_EVERY = timedelta(minutes=1)
+TESTS_LAST = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 
-class Worker:
-    """Drains the spool once a second until told to stop; once a minute it tidies up."""
+class Housekeeping:
+    """Drains the spool at each round; once a minute it tidies up."""
 
-    def __init__(self, premises: Runtime, clock: Callable[[], datetime]) -> None:
-        self._premises, self._clock = premises, clock
+    def __init__(self, premises: Runtime, clock: Callable[[], datetime], stopping: threading.Event) -> None:
+        self._premises, self._clock, self._stopping = premises, clock, stopping
         self._tidied: datetime | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self, seconds: float = 10.0) -> None:
-        """Finish the lead at hand and end; what still waits is drained by the next start."""
-        self._stopping.set()
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            for part in (self._drain, self._look_at_the_catalogue, self._tidy_up):
-                try:
-                    part()
-                except DatabaseAway as away:
-                    log.debug("worker_waits", reason=str(away))
-                except Exception:  # the thread must outlive whatever one round meets
-                    log.exception("worker_round_failed")
-            self._stopping.wait(LOOK_EVERY_SECONDS)
+    def round(self) -> None:
+        """Do once what there is to do."""
+        self._drain()
+        self._look_at_the_catalogue()
+        self._tidy_up()
 
     def _drain(self) -> None:
         for waiting, fate in reception.drain(self._premises, self._clock):
@@ -64,6 +47,7 @@ class Worker:
         if self._tidied is None or now - self._tidied >= TIDY_EVERY:
             with self._premises.database.transaction() as db:
                 holds.forget_expired(db, now)
+                leads.forget_tests(db, now - TESTS_LAST)
             self._tidied = now
 
     def _keep_wall_times(self, now: datetime) -> None:

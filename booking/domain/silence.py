@@ -1,0 +1,22 @@
+"""Silence: whether so few enquiries that the form may be broken, judged by how many came on such days before."""
+
+from collections.abc import Sequence
+from math import exp
+
+FEWEST_DAYS = 4
+UNLIKELY = 0.002  # once in five hundred days it is chance
+
+
+def is_unusual(today: int, before: Sequence[int]) -> bool:
+    """Whether `today` is too few for a day like those `before` (the same weekday up to the same hour); all are counts.
+
+    Enquiries come independently of each other, so their number follows Poisson's law.
+    """
+    if len(before) < FEWEST_DAYS:
+        return False
+    expected = sum(before) / len(before)
+    term = chance = exp(-expected)
+    for number in range(1, today + 1):
+        term *= expected / number
+        chance += term
+    return chance < UNLIKELY

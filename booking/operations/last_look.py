@@ -1,0 +1,134 @@
+"""The last look: right before a message is sent, whether it is still true and wanted, and what it says."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from booking.domain import clock
+from booking.domain.catalog import Catalog
+from booking.domain.status import AppointmentStatus, MessageState
+from booking.keyring import Keyring
+from booking.models.appointment import Appointment
+from booking.models.lead import Lead
+from booking.models.outbox import OutboxMessage, SmsStop
+from booking.operations import appointments, leases, reminders
+from booking.operations.appointments import Visit
+from booking.operations.leases import Claimed
+from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED
+
+CONFIRMATIONS_A_DAY = 3
+A_DAY = timedelta(days=1)
+TEXTS_FROM, TEXTS_UNTIL = time(8), time(20)  # on the clock of the person
+ENOUGH_TODAY = f"This address got {CONFIRMATIONS_A_DAY} confirmations within a day already: look before you release it."
+STOPPED = "This number asked for no more texts."
+CHANGED = "The visit is no more as this says."
+KNOWN = "The visitor knows it already."
+OVER = "The visit is over."
+TOO_LATE = "The service was down when it was due, and now it helps no more."
+AT_NIGHT = "Texts are sent between 8 and 20 o'clock."
+
+
+@dataclass(frozen=True)
+class Ready:
+    """It can be sent: the facts, and the visit as it stands now, if it is about one that stands or was cancelled."""
+
+    facts: dict[str, Any]
+    lead: Lead | None = None
+    visit: Visit | None = None
+    to_tell: str = field(default="")  # what the visitor will have been told of the visit
+
+
+@dataclass(frozen=True)
+class Done:
+    """It must not be sent: its fate, and why."""
+
+    state: MessageState
+    reason: str
+
+
+@dataclass(frozen=True)
+class Later:
+    """Not now."""
+
+    due_at: datetime
+    reason: str
+
+
+def look(
+    db: Session, catalog: Catalog, keyring: Keyring, worker: str, claimed: Claimed, zone: ZoneInfo, now: datetime
+) -> Ready | Done | Later | None:
+    """What to do with a claimed message; None if it is not this worker's any more. Raises Unreadable.
+
+    `zone` is the clock of a person of whom nothing more is known.
+    """
+    if not leases.is_mine(db, worker, claimed):
+        return None
+    if claimed.useful_until is not None and now > claimed.useful_until:
+        return Done(MessageState.MISSED, TOO_LATE)
+    lead = db.get(Lead, claimed.lead_id) if claimed.lead_id is not None else None
+    row = db.get(Appointment, claimed.appointment_id) if claimed.appointment_id is not None else None
+    facts = claimed.facts(keyring)
+    if row is not None and claimed.audience == "visitor" and (fate := _fate(claimed, row, facts, now)):
+        return fate
+    if refusal := _refusal(db, keyring, claimed, ZoneInfo(row.timezone) if row else zone, now):
+        return refusal
+    visit = appointments.visit_of(catalog, row) if row is not None else None
+    if visit is not None and claimed.event == LEAD_CAPTURED and not _stands(visit.row):
+        visit = None  # that it was cancelled is told by another message
+    return Ready(facts, lead, visit, visit.row.to_tell if visit else "")
+
+
+def _fate(claimed: Claimed, row: Appointment, facts: dict[str, Any], now: datetime) -> Done | None:
+    """Why the visitor need not, or must not, be told this of a visit any more."""
+    stands = _stands(row)
+    if claimed.event in reminders.EVENTS:
+        agreed = stands and row.starts_at.isoformat() == facts["starts_at"]
+        return None if agreed else Done(MessageState.WITHDRAWN, CHANGED)
+    if claimed.event in (BOOKED, MOVED) and not stands:
+        return Done(MessageState.WITHDRAWN, CHANGED)
+    if claimed.event == CANCELLED and row.status != AppointmentStatus.CANCELLED:
+        return Done(MessageState.WITHDRAWN, CHANGED)
+    if claimed.event in (BOOKED, MOVED, CANCELLED):
+        if row.told == row.to_tell:
+            return Done(MessageState.WITHDRAWN, KNOWN)
+        if row.ends_at < now:
+            return Done(MessageState.MISSED, OVER)
+    return None
+
+
+def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, now: datetime) -> Done | Later | None:
+    """Why this person should not be written to, or not now."""
+    if claimed.channel == "sms":
+        if db.get(SmsStop, keyring.digest("sms", claimed.recipient)) is not None:
+            return Done(MessageState.WITHDRAWN, STOPPED)
+        morning = _next_morning(zone, now)
+        return Later(morning, AT_NIGHT) if morning > now else None
+    if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED) and claimed.attempts == 1:
+        sent = select(func.count()).where(
+            OutboxMessage.recipient == claimed.recipient,
+            OutboxMessage.done_at > now - A_DAY,
+            OutboxMessage.event == LEAD_CAPTURED,
+            OutboxMessage.audience == "visitor",
+            OutboxMessage.state == MessageState.SENT,
+        )
+        if (db.scalar(sent) or 0) >= CONFIRMATIONS_A_DAY:
+            return Done(MessageState.HELD, ENOUGH_TODAY)
+    return None
+
+
+def _stands(row: Appointment) -> bool:
+    status = AppointmentStatus(row.status)
+    return status.is_ahead or status in {AppointmentStatus.ARRIVED, AppointmentStatus.FULFILLED}
+
+
+def _next_morning(zone: ZoneInfo, now: datetime) -> datetime:
+    """`now` if texts may be sent in `zone`, or else when they may again."""
+    wall = now.astimezone(zone)
+    if TEXTS_FROM <= wall.time() < TEXTS_UNTIL:
+        return now
+    day = clock.day_of(now, zone) if wall.time() < TEXTS_FROM else clock.day_after(clock.day_of(now, zone), 1)
+    return clock.instant_at(f"{day}T{TEXTS_FROM:%H:%M}", zone, now)

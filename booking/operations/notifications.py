@@ -1,0 +1,182 @@
+"""Notifications: who hears of which event, by what way, and which facts they are told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from booking.domain.status import AppointmentStatus, MessageState
+from booking.keyring import Keyring
+from booking.models.appointment import Appointment
+from booking.models.lead import Consent, Lead
+from booking.models.outbox import OutboxMessage
+from booking.operations import outbox, reminders
+from booking.operations.outbox import Message
+
+LEAD_CAPTURED, LEAD_URGENT = "lead_captured", "lead_urgent"
+BOOKED, MOVED, CANCELLED = "appointment_booked", "appointment_moved", "appointment_cancelled"
+VISIT_EVENTS = (BOOKED, MOVED, CANCELLED)
+GRACE = timedelta(minutes=3)  # within which the desk may change its mind, and one message tells how it ended
+HELD_BACK = "The enquiry is held: the confirmation is sent when somebody releases it."
+SUPERSEDED = "Something newer is to be told of this visit."
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Who at the clinic hears of things, and whether texts can be sent at all."""
+
+    desk: tuple[str, ...] = ()
+    texts: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom an enquiry is from, as far as telling them goes; `may_text` is their recorded consent to be answered."""
+
+    lead_id: int
+    reference: str
+    received_at: datetime
+    email: str
+    phone: str
+    prefers_text: bool = False
+    may_text: bool = False
+    urgent: bool = False
+    held: bool = False
+
+    def ways(self, telling: Telling) -> list[tuple[str, str]]:
+        """How they can be told, as channel and recipient."""
+        found = [("mail", self.email)] if self.email else []
+        if telling.texts and self.phone and self.may_text and (self.prefers_text or not self.email):
+            found.append(("sms", self.phone))
+        return found
+
+
+def person_of(db: Session, lead_id: int) -> Person:
+    """The person behind a lead, as the lead stands now."""
+    consent = exists().where(Consent.lead_id == Lead.id, Consent.purpose == "reply").label("may_text")
+    found = db.execute(select(Lead, consent).where(Lead.id == lead_id)).one()
+    lead: Lead = found.Lead
+    return Person(
+        lead_id=lead_id,
+        reference=lead.reference,
+        received_at=lead.received_at,
+        email=lead.email,
+        phone=lead.phone,
+        prefers_text=lead.contact_preference == "text",
+        may_text=found.may_text,
+        urgent=lead.urgent,
+        held=lead.held,
+    )
+
+
+def lead_captured(
+    db: Session, keyring: Keyring, telling: Telling, person: Person, now: datetime, visit: Appointment | None = None
+) -> None:
+    """Tell of a new enquiry, and of the visit that it has booked at once.
+
+    Of one that is held the visitor hears when it is released, and the desk with its digest; but of what is urgent,
+    and of a visit, both hear now.
+    """
+    quiet = person.held and visit is None
+    key = ("lead", str(person.lead_id))
+    found = _to_visitor(LEAD_CAPTURED, telling, person, key, now, visit)
+    if quiet:
+        found = [replace(each, state=MessageState.HELD, reason=HELD_BACK) for each in found]
+    if not quiet or person.urgent:
+        found += _to_desk(LEAD_CAPTURED, telling, person, key, now, visit)
+    found += _to_programs(LEAD_CAPTURED, person, key, now, visit)
+    if visit is not None:
+        found += _to_programs(BOOKED, person, _key_of(visit), now, visit)
+        found += reminders.plan(visit, person.ways(telling), now)
+    outbox.write(db, keyring, found, now)
+
+
+def lead_urgent(db: Session, keyring: Keyring, telling: Telling, person: Person, now: datetime) -> None:
+    """Tell the desk that an enquiry it has heard of should not wait after all."""
+    outbox.write(db, keyring, _to_desk(LEAD_URGENT, telling, person, ("lead", str(person.lead_id)), now, None), now)
+
+
+def form_tested(db: Session, keyring: Keyring, lead_id: int, now: datetime) -> None:
+    """Let a test of the form go the way of a message, and disturb nobody."""
+    outbox.write(db, keyring, [Message("form_tested", "watch", "watch", "", (str(lead_id),), now, {}, lead_id)], now)
+
+
+def was_told(db: Session, reference: str) -> bool:
+    """Whether somebody was told of an enquiry, as far as the messages say."""
+    of_lead = select(OutboxMessage.id).join(Lead, Lead.id == OutboxMessage.lead_id).where(Lead.reference == reference)
+    return db.scalar(of_lead.where(OutboxMessage.state == MessageState.SENT).limit(1)) is not None
+
+
+def visit_changed(
+    db: Session, keyring: Keyring, telling: Telling, visit: Appointment, now: datetime, *, by_desk: bool
+) -> None:
+    """Tell how a visit stands after it was booked for an earlier enquiry, moved, cancelled or restored.
+
+    What was to be told of it before is withdrawn: one message tells the last state. The reminders follow the visit.
+    Who changed it is not told that they did, but for the visitor, who wants to see it in writing.
+    """
+    person = person_of(db, visit.lead_id)
+    event, due_at = _event_of(visit), now + (GRACE if by_desk else timedelta())
+    outbox.withdraw(db, visit.id, [*VISIT_EVENTS, *reminders.EVENTS], SUPERSEDED, now)
+    key = _key_of(visit)
+    found = _to_visitor(event, telling, person, key, due_at, visit)
+    if not by_desk:
+        found += _to_desk(event, telling, person, key, now, visit)
+    found += _to_programs(event, person, key, due_at, visit)
+    if AppointmentStatus(visit.status).is_ahead:
+        found += reminders.plan(visit, person.ways(telling), now)
+    outbox.write(db, keyring, found, now)
+
+
+def _event_of(visit: Appointment) -> str:
+    if visit.status == AppointmentStatus.CANCELLED:
+        return CANCELLED
+    return BOOKED if visit.told is None else MOVED
+
+
+def _key_of(visit: Appointment) -> tuple[str, ...]:
+    return ("visit", str(visit.id), str(visit.sequence))
+
+
+def _to_visitor(
+    event: str, telling: Telling, person: Person, key: tuple[str, ...], due_at: datetime, visit: Appointment | None
+) -> list[Message]:
+    return _messages(event, "visitor", person.ways(telling), person, key, due_at, visit)
+
+
+def _to_desk(
+    event: str, telling: Telling, person: Person, key: tuple[str, ...], due_at: datetime, visit: Appointment | None
+) -> list[Message]:
+    return _messages(event, "desk", [("mail", each) for each in telling.desk], person, key, due_at, visit)
+
+
+def _to_programs(
+    event: str, person: Person, key: tuple[str, ...], due_at: datetime, visit: Appointment | None
+) -> list[Message]:
+    return _messages(event, "program", [("webhook", "")], person, key, due_at, visit)
+
+
+def _messages(
+    event: str,
+    audience: str,
+    ways: Iterable[tuple[str, str]],
+    person: Person,
+    key: tuple[str, ...],
+    due_at: datetime,
+    visit: Appointment | None,
+) -> list[Message]:
+    facts: dict[str, Any] = {
+        "reference": person.reference,
+        "received_at": person.received_at.isoformat(),
+        "urgent": person.urgent,
+    }
+    if visit is not None:
+        facts["appointment"] = visit.reference
+    visit_id = visit.id if visit is not None else None
+    return [
+        Message(event, audience, channel, recipient, (audience, *key), due_at, facts, person.lead_id, visit_id)
+        for channel, recipient in ways
+    ]

@@ -1,0 +1,130 @@
+"""The outbox: messages are written with their cause, withdrawn with it, and looked up; `leases` hands them out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Table, bindparam, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from booking.domain.status import MessageState
+from booking.keyring import Keyring
+from booking.models.lead import Lead
+from booking.models.outbox import FACTS, OutboxMessage, Webhook
+
+messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message to be written; `key` is what makes it one, whoever writes it again. Its facts are plain JSON."""
+
+    event: str
+    audience: str
+    channel: str
+    recipient: str
+    key: tuple[str, ...]
+    due_at: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    lead_id: int | None = None
+    appointment_id: int | None = None
+    useful_until: datetime | None = None
+    state: MessageState = MessageState.WAITING
+    reason: str = ""
+
+
+def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime) -> None:
+    """Write messages, in one statement; one that is there already stays, and one that was withdrawn waits again.
+
+    Of those to programs none is written while no program wants to be told.
+    """
+    if found:
+        connection = db.connection()
+        connection.execute(_WRITE[connection.dialect.name], [_row(keyring, each, now) for each in found])
+
+
+def withdraw(db: Session, appointment_id: int, events: Sequence[str], reason: str, now: datetime) -> None:
+    """Withdraw what is still to be told of a visit, also what a worker has in its hands."""
+    open_states = (MessageState.WAITING.value, MessageState.HELD.value)
+    found = (messages.c.appointment_id == appointment_id, messages.c.event.in_(events))
+    values = {"state": MessageState.WITHDRAWN.value, "reason": reason, "done_at": now, "worker": None}
+    db.connection().execute(update(messages).where(*found, messages.c.state.in_(open_states)), values)
+
+
+def release(db: Session, now: datetime, *, lead_id: int | None = None, message_id: int | None = None) -> int:
+    """Let held or dead messages be sent after all; returns how many."""
+    which = messages.c.lead_id == lead_id if lead_id is not None else messages.c.id == message_id
+    states = (MessageState.HELD.value, MessageState.DEAD.value)
+    values = {"state": MessageState.WAITING.value, "due_at": now, "created_at": now, "done_at": None, "attempts": 1,
+              "reason": "", "worker": None, "lease_until": None, "useful_until": None}  # fmt: skip
+    return db.connection().execute(update(messages).where(which, messages.c.state.in_(states)), values).rowcount
+
+
+def listed(db: Session, states: Sequence[str], limit: int) -> list[tuple[OutboxMessage, str]]:
+    """The newest messages in some states, each with the reference of its enquiry."""
+    query = select(OutboxMessage, func.coalesce(Lead.reference, "")).outerjoin(Lead, Lead.id == OutboxMessage.lead_id)
+    rows = db.execute(query.where(OutboxMessage.state.in_(states)).order_by(OutboxMessage.id.desc()).limit(limit))
+    return [(message, reference) for message, reference in rows]
+
+
+def counts(db: Session, since: datetime) -> dict[tuple[str, str], int]:
+    """How many messages there are by channel and state; of those that are done, those since an instant."""
+    recent = or_(messages.c.done_at.is_(None), messages.c.done_at >= since)
+    grouped = select(messages.c.channel, messages.c.state, func.count()).where(recent)
+    rows = db.connection().execute(grouped.group_by(messages.c.channel, messages.c.state))
+    return {(channel, state): number for channel, state, number in rows}
+
+
+def oldest_due(db: Session, now: datetime) -> datetime | None:
+    """Since when the message that has waited longest could have been sent; None if none waits."""
+    waits = (messages.c.state == WAITS, messages.c.due_at <= now)
+    return cast(datetime | None, db.scalar(select(func.min(messages.c.due_at)).where(*waits)))
+
+
+def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
+    key = keyring.digest("outbox", message.event, message.channel, message.recipient, *message.key)
+    return {
+        "dedupe_key": key,
+        "event": message.event,
+        "audience": message.audience,
+        "channel": message.channel,
+        "recipient": message.recipient,
+        "lead_id": message.lead_id,
+        "appointment_id": message.appointment_id,
+        "facts": keyring.seal(json.dumps(message.facts), FACTS, key.hex()),
+        "state": message.state.value,
+        "reason": message.reason,
+        "created_at": now,
+        "due_at": message.due_at,
+        "useful_until": message.useful_until,
+        "attempts": 0,
+    }
+
+
+def _write_statement(module: Any) -> Any:
+    """An INSERT of what is SELECTed, because it asks first whether a message to programs is wanted by any."""
+    names = [column.name for column in messages.c if column.name not in {"id", "worker", "lease_until", "done_at"}]
+    given = {name: bindparam(name, type_=messages.c[name].type) for name in names}
+    wanted = or_(
+        given["audience"] != "program",
+        given["recipient"] != "",
+        exists().where(webhooks.c.disabled_at.is_(None)),
+    )
+    insert = module.insert(messages).from_select(names, select(*given.values()).where(wanted), include_defaults=False)
+    anew = {
+        name: insert.excluded[name] for name in ("facts", "state", "reason", "created_at", "due_at", "useful_until")
+    }
+    return insert.on_conflict_do_update(
+        index_elements=["dedupe_key"],
+        set_=anew | {"attempts": 0, "worker": None, "lease_until": None, "done_at": None},
+        where=messages.c.state == MessageState.WITHDRAWN.value,
+    )
+
+
+WAITS: Any = bindparam("waits", MessageState.WAITING.value, literal_execute=True)  # so that the partial index is seen
+_WRITE: dict[str, Any] = {
+    name: _write_statement(module) for name, module in (("postgresql", postgresql), ("sqlite", sqlite))
+}

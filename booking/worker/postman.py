@@ -1,0 +1,161 @@
+"""The postman: claims what is due, looks once more, hands it over and writes its fate down, one lane per receiver."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from booking.database import DatabaseAway
+from booking.delivery import webhook
+from booking.delivery.failures import Refused, TryLater, Undelivered
+from booking.keyring import Unreadable
+from booking.operations import fates, last_look, leases, webhooks
+from booking.operations.last_look import Done, Later, Ready
+from booking.operations.leases import Claimed
+from booking.runtime import Runtime
+from booking.worker.lanes import Lane, Send, open_lane
+
+BATCH = 25
+# A message is not begun when its lease might end while it is sent.
+LONGEST_SENDING = timedelta(seconds=60)
+ASK_AGAIN_SECONDS = 0.5
+UNREADABLE = "its facts cannot be decrypted: is a key missing from BOOKING_ENCRYPTION_KEYS?"
+log = structlog.get_logger(__name__)
+
+
+class Postman:
+    """Delivers what is due. Each lane (all mail, all texts, each webhook) has a thread while there is something in it.
+
+    So no receiver that hangs delays another; and a message is marked before the lane begins the next, so that a kill
+    can double one in each lane, and no more.
+    """
+
+    def __init__(
+        self, premises: Runtime, clock: Callable[[], datetime], stopping: threading.Event, *, name: str
+    ) -> None:
+        self._premises, self._clock, self._stopping, self._name = premises, clock, stopping, name
+        self._threads: dict[Lane, threading.Thread] = {}
+
+    def round(self) -> bool:
+        """Let each lane in which something is due run; returns whether any is running. Raises DatabaseAway."""
+        now, database = self._clock(), self._premises.database
+        self._threads = {lane: thread for lane, thread in self._threads.items() if thread.is_alive()}
+        with database.reading() as db:
+            to_share = leases.is_due(db, "webhook", now, recipient="")
+        if to_share:
+            with database.transaction() as db:
+                leases.share_out(db, self._premises.keyring, now)
+        with database.reading() as db:
+            due = [
+                lane
+                for lane in self._lanes(webhooks.active(db))
+                if leases.is_due(db, lane.channel, now, recipient=lane.recipient)
+            ]
+        for lane in due:
+            if lane not in self._threads:
+                thread = threading.Thread(target=self._run, args=[lane], name=f"lane {lane}", daemon=True)
+                self._threads[lane] = thread
+                thread.start()
+        return bool(self._threads)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until all lanes have ended, for so long at most."""
+        until = None if seconds is None else time.monotonic() + seconds
+        for thread in list(self._threads.values()):
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+
+    def _lanes(self, programs: Sequence[str]) -> list[Lane]:
+        texts = [Lane("sms")] if self._premises.outside.texts else []
+        return [Lane("mail"), Lane("watch"), *texts, *(Lane("webhook", number) for number in programs)]
+
+    def _run(self, lane: Lane) -> None:
+        try:
+            with open_lane(lane, self._premises) as send:
+                while self._deliver_some(lane, send):
+                    pass
+        except DatabaseAway as away:
+            log.debug("postman_waits", reason=str(away))
+        except Exception:  # the next round begins the lane anew
+            log.exception("lane_failed", lane=str(lane))
+
+    def _deliver_some(self, lane: Lane, send: Send) -> bool:
+        """Deliver the next few messages of a lane; returns whether there may be more."""
+        database = self._premises.database
+        with database.transaction() as db:
+            now = self._clock()
+            batch = leases.claim(db, self._name, lane.channel, now, limit=BATCH, recipient=lane.recipient)
+        for number, claimed in enumerate(batch):
+            if self._stopping.is_set() or self._clock() + LONGEST_SENDING > claimed.lease_until:
+                with database.transaction() as db:
+                    leases.give_back(db, self._name, batch[number:])
+                return not self._stopping.is_set()
+            self._deliver(claimed, send)
+        return bool(batch) and not self._stopping.is_set()
+
+    def _deliver(self, claimed: Claimed, send: Send) -> None:
+        found = self._look(claimed)
+        if isinstance(found, Ready):
+            self._hand_over(claimed, found, send)
+        elif isinstance(found, Done):
+            state, reason = found.state, found.reason
+            self._write_down(
+                claimed, lambda db: leases.finish(db, self._name, claimed.id, state, reason, self._clock())
+            )
+        elif isinstance(found, Later):
+            due_at, why = found.due_at, found.reason
+            self._write_down(claimed, lambda db: leases.put_off(db, self._name, claimed.id, due_at, why, tried=False))
+
+    def _look(self, claimed: Claimed) -> Ready | Done | Later | None:
+        premises, now = self._premises, self._clock()
+        with premises.database.reading() as db:
+            catalog = premises.catalogs.current(db, now.date())
+            try:
+                return last_look.look(db, catalog, premises.keyring, self._name, claimed, premises.zone, now)
+            except Unreadable:
+                return Later(now + leases.wait_after(claimed.attempts), UNREADABLE)
+
+    def _hand_over(self, claimed: Claimed, ready: Ready, send: Send) -> None:
+        try:
+            send(claimed, ready, self._clock())
+        except Undelivered as failure:
+            self._failed(claimed, failure)
+        except Exception as broken:  # a template or a fault of ours: only this message waits for it
+            log.exception("message_not_written", event=claimed.event, message=claimed.name)
+            self._failed(claimed, TryLater(f"it could not be written ({type(broken).__name__}); see the log"))
+        else:
+            self._write_down(
+                claimed, lambda db: fates.sent(db, self._name, claimed, ready.to_tell, self._clock())
+            )  # fmt: skip
+
+    def _failed(self, claimed: Claimed, failure: Undelivered) -> None:
+        log.warning("message_not_taken", event=claimed.event, channel=claimed.channel, message=claimed.name,
+                    reason=str(failure))  # fmt: skip
+        self._write_down(claimed, lambda db: self._record(db, claimed, failure))
+
+    def _record(self, db: Any, claimed: Claimed, failure: Undelivered) -> bool:
+        now, reason = self._clock(), str(failure)
+        if isinstance(failure, Refused):
+            if failure.gone and claimed.channel == "webhook":
+                fates.disable_webhook(db, int(claimed.recipient), fates.GONE, now)
+            if failure.gone and claimed.channel == "sms":
+                fates.stop_texts(db, self._premises.keyring, claimed.recipient, now)
+            return fates.refused(db, self._name, claimed, reason, now)
+        after = failure.after if isinstance(failure, TryLater) else None
+        table = webhook.RETRY_AFTER if claimed.channel == "webhook" else ()
+        return fates.failed(db, self._name, claimed, reason, now, after=after, table=table)
+
+    def _write_down(self, claimed: Claimed, write: Callable[[Any], bool]) -> None:
+        """Write a fate down; while the database is away, again and again as long as the message is ours."""
+        while True:
+            try:
+                with self._premises.database.transaction() as db:
+                    if not write(db):
+                        log.warning("message_was_taken_over", message=claimed.name)
+            except DatabaseAway:
+                if self._clock() > claimed.lease_until or self._stopping.wait(ASK_AGAIN_SECONDS):
+                    raise
+            else:
+                return
