@@ -59,7 +59,7 @@ def claim(
 
     What a lead's recipient is to be told comes in order: a message waits for those before it.
     """
-    given = {"channel": channel, "now": now, "lease": now + LEASE, "me": worker, "some": limit}
+    given = {"way": channel, "now": now, "lease": now + LEASE, "me": worker, "some": limit}
     statement = _CLAIM if recipient is None else _CLAIM_FOR
     rows = db.connection().execute(statement, given | {"whom": recipient or ""}).all()
     found = [Claimed(*row) for row in rows]
@@ -162,7 +162,7 @@ def _claim_statement(*more: ColumnElement[bool]) -> Any:
     now = bindparam("now", type_=messages.c.due_at.type)
     due = (
         select(messages.c.id)
-        .where(*_due(bindparam("channel"), now), *more)
+        .where(*_due(bindparam("way"), now), *more)
         .order_by(messages.c.due_at, messages.c.id)
         .limit(bindparam("some", type_=messages.c.attempts.type))
         .with_for_update(skip_locked=True, of=messages)

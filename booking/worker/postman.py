@@ -38,10 +38,15 @@ class Postman:
     ) -> None:
         self._premises, self._clock, self._stopping, self._name = premises, clock, stopping, name
         self._threads: dict[Lane, threading.Thread] = {}
+        self._broken: set[Lane] = set()
 
     def round(self) -> bool:
-        """Let each lane in which something is due run; returns whether any is running. Raises DatabaseAway."""
+        """Let each lane in which something is due run; returns whether any was begun. Raises DatabaseAway.
+
+        A lane that broke down (a fault of ours, or the database is away) is begun anew by the round after the next.
+        """
         now, database = self._clock(), self._premises.database
+        broken, self._broken = self._broken, set()
         self._threads = {lane: thread for lane, thread in self._threads.items() if thread.is_alive()}
         with database.reading() as db:
             to_share = leases.is_due(db, "webhook", now, recipient="")
@@ -54,12 +59,12 @@ class Postman:
                 for lane in self._lanes(webhooks.active(db))
                 if leases.is_due(db, lane.channel, now, recipient=lane.recipient)
             ]
-        for lane in due:
-            if lane not in self._threads:
-                thread = threading.Thread(target=self._run, args=[lane], name=f"lane {lane}", daemon=True)
-                self._threads[lane] = thread
-                thread.start()
-        return bool(self._threads)
+        begun = [lane for lane in due if lane not in self._threads and lane not in broken]
+        for lane in begun:
+            thread = threading.Thread(target=self._run, args=[lane], name=f"lane {lane}", daemon=True)
+            self._threads[lane] = thread
+            thread.start()
+        return bool(begun)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until all lanes have ended, for so long at most."""
@@ -77,8 +82,10 @@ class Postman:
                 while self._deliver_some(lane, send):
                     pass
         except DatabaseAway as away:
+            self._broken.add(lane)
             log.debug("postman_waits", reason=str(away))
         except Exception:  # the next round begins the lane anew
+            self._broken.add(lane)
             log.exception("lane_failed", lane=str(lane))
 
     def _deliver_some(self, lane: Lane, send: Send) -> bool:
