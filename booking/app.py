@@ -24,6 +24,8 @@ from booking.web.appointments import appointments
 from booking.web.catalog import catalog
 from booking.web.health import health
 from booking.web.holds import hold_routes
+from booking.web.hooks import hooks
+from booking.web.metrics import metrics
 from booking.web.parsing import BODY_BYTES
 from booking.web.public import public
 from booking.web.slots import slot_routes
@@ -41,7 +43,18 @@ def create_app(settings: Settings) -> Flask:
     headers.register(app)
     errors.register(app)
     static_files.register(app)
-    for blueprint in (public, api, catalog, slot_routes, hold_routes, appointments, health, staff_leads):
+    for blueprint in (
+        public,
+        api,
+        catalog,
+        slot_routes,
+        hold_routes,
+        appointments,
+        health,
+        staff_leads,
+        hooks,
+        metrics,
+    ):
         app.register_blueprint(blueprint)
     if depth := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth)  # type: ignore[method-assign]  # Flask's documented way
@@ -77,6 +90,8 @@ def _ways_outside(settings: Settings, words: Clinic) -> Outside:
         alarm_url=settings.alarm_url,
         guarded=settings.production,
         watch_minutes=settings.watch_minutes,
+        webflow_secret=settings.webflow_secret,
+        webflow_signing_key=settings.webflow_signing_key,
     )
 
 

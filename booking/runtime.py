@@ -23,7 +23,8 @@ class Outside:
 
     `open_mailer` is for one thread each, and its letters are named within `mail_domain`; without `texts` none are sent;
     `alarm_url` is empty if there is no second way to be told that something fails. `guarded` lets nothing be sent to
-    addresses within; every `watch_minutes` the form is tested, and never if that is 0.
+    addresses within; every `watch_minutes` the form is tested, and never if that is 0. Webflow may tell what it
+    saw at an address that ends with `webflow_secret`, if there is one.
     """
 
     letters: Letters
@@ -34,6 +35,8 @@ class Outside:
     alarm_url: str
     guarded: bool
     watch_minutes: int
+    webflow_secret: str
+    webflow_signing_key: str
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Settings:
     sms_url: str
     alarm_url: str
     watch_minutes: int
+    webflow_secret: str
+    webflow_signing_key: str
     clinic_file: Path | None
     threads: int
     spool_limit_mb: int
@@ -215,6 +217,10 @@ SETTINGS: tuple[Setting, ...] = (
             parsers.url),
     Setting("WATCH_MINUTES", "15", "How often the service tests its own form, as a visitor would; 0 is never.",
             parsers.number(0, 1440)),
+    Setting("WEBFLOW_SECRET", "",
+            "The end of the address that Webflow's form_submission webhook calls, as a second witness; empty: none.",
+            parsers.secret),
+    Setting("WEBFLOW_SIGNING_KEY", "", "The key with which Webflow signs what it sends there, if it does.", str),
     Setting("CLINIC_FILE", "", "The clinic's own clinic.toml; by default the demonstration clinic.", parsers.file),
     Setting("THREADS", "8", "How many requests are worked on at once.", parsers.number(1, 64)),
     Setting("SPOOL_LIMIT_MB", "200", "How much may wait on disk while the database is away, in megabytes.",

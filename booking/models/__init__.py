@@ -18,6 +18,7 @@ from booking.models.idempotency import IdempotencyKey
 from booking.models.lead import Consent, Lead, LeadAlias
 from booking.models.outbox import OutboxMessage, Pulse, SmsStop, Webhook
 from booking.models.staff import ApiToken
+from booking.models.witness import WitnessedPost
 
 __all__ = [
     "ApiToken",
@@ -43,5 +44,6 @@ __all__ = [
     "SmsStop",
     "TimeOff",
     "Webhook",
+    "WitnessedPost",
     "WorkingHours",
 ]

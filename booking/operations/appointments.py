@@ -31,10 +31,7 @@ appointments = cast(Table, Appointment.__table__)
 
 @dataclass(frozen=True)
 class Diary:
-    """What booking needs besides the database: the catalogue as it stands, the keys, how references begin.
-
-    `telling` is who hears of it; without it nobody does, because the caller tells of it.
-    """
+    """What booking needs besides the database; without `telling` nobody hears of it, because the caller tells."""
 
     catalog: Catalog
     keyring: Keyring

@@ -13,7 +13,7 @@ from booking.domain.status import LeadStatus, MessageState
 from booking.keyring import Keyring
 from booking.models.lead import WATCH, Lead
 from booking.models.outbox import OutboxMessage
-from booking.operations import outbox, vitals
+from booking.operations import outbox, vitals, witness
 from booking.operations.outbox import Message
 
 EVENT = "digest"
@@ -72,12 +72,24 @@ def _facts(db: Session, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
         "failed": list(_failed(db, now - timedelta(days=1))),
         "held_messages": sum(n for (_, state), n in signs.messages.items() if state == MessageState.HELD),
         "form": vitals.form_in_words(signs, zone),
-        "faults": [sentence for _, sentence in vitals.faults(signs, zone, now)],
+        "faults": [
+            *_seen_by_webflow_alone(db, yesterday),
+            *(sentence for _, sentence in vitals.faults(signs, zone, now)),
+        ],
     }
 
 
 def _count(db: Session, *conditions: Any) -> int:
     return db.scalar(select(func.count()).select_from(Lead).where(*conditions)) or 0
+
+
+def _seen_by_webflow_alone(db: Session, since: datetime) -> list[str]:
+    found = ", ".join(witness.imported_since(db, since))
+    return (
+        [f"Webflow saw enquiries that did not reach us by themselves, and they were taken in: {found}."]
+        if found
+        else []
+    )
 
 
 def _failed(db: Session, since: datetime) -> list[dict[str, str]]:

@@ -34,7 +34,7 @@ LONGEST = {"reference": Lead.reference.type.length, "door": Lead.door.type.lengt
 YEARS = range(1970, 2039)  # which the ids of leads can hold
 TEXTS = (
     "reference", "name", "email", "phone", "phone_typed", "service", "practitioner", "location",
-    "contact_preference", "page_url", "referrer",
+    "contact_preference", "page_url", "referrer", "undelivered",
 )  # fmt: skip
 ESSENTIAL = {"name", "first_name", "email", "phone", "message"}
 # Webflow's own column, by any of its names: when the form was sent, which is no answer of the person.

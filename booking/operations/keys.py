@@ -10,6 +10,7 @@ from booking.keyring import Keyring, Unreadable, key_number
 from booking.models.appointment import REASON, Appointment
 from booking.models.lead import CONTENT, Lead
 from booking.models.outbox import FACTS, SECRETS, OutboxMessage, Webhook
+from booking.models.witness import POST, WitnessedPost
 
 
 class Sealed(NamedTuple):
@@ -28,6 +29,7 @@ SEALED = {
     CONTENT: Sealed(Lead.__table__.c.content, Lead.__table__.c.id),
     REASON: Sealed(Appointment.__table__.c.reason, Appointment.__table__.c.id),
     FACTS: Sealed(OutboxMessage.__table__.c.facts, OutboxMessage.__table__.c.dedupe_key),
+    POST: Sealed(WitnessedPost.__table__.c.content, WitnessedPost.__table__.c.id),
     SECRETS: Sealed(Webhook.__table__.c.secrets, Webhook.__table__.c.url),
 }
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from booking.domain.errors import ScopeMissing, TokenUnknown
 from booking.models.staff import ApiToken
 
-SCOPES = ("leads:export", "leads:export:raw", "leads:read", "slots:explain")
+SCOPES = ("leads:export", "leads:export:raw", "leads:read", "slots:explain", "metrics:read")
 PREFIX = "bk_"
 SECRET_BYTES = 32
 HINT_LETTERS = 4

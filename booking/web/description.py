@@ -151,10 +151,13 @@ def _appointments() -> Described:
         | refused
         | _problems({"409": f"{TAKEN}; or the cut-off has passed", "422": "Not on offer"}),
     )
+    late = _problems({"409": "It is cancelled or has begun"})
+    confirm = _operation("confirm", "Say that one will come", {"200": own} | back | unknown | late)
     path = "/appointments/{token}"
     return {
         path: {"get": show | token},
         f"{path}/cancellation": {"post": cancel | token | _body("Cancellation", FORMS, required=False)},
+        f"{path}/confirmation": {"post": confirm | token},
         f"{path}/rescheduling": {"post": move | token | _body("Rescheduling", FORMS)},
         f"{path}/calendar.ics": {"get": _operation("calendar", "As a calendar file", calendar | unknown) | token},
     }

@@ -127,7 +127,9 @@ def _appointment() -> Schema:
 def _own_appointment() -> Schema:
     status = {"enum": [each.value for each in AppointmentStatus]}
     can_change = YES_OR_NO | {"description": "Whether it is still ahead, and its cut-off has not passed"}
-    return _object({"status": status, "appointment": _object(_visit() | {"status": status}), "can_change": can_change})
+    confirmed = YES_OR_NO | {"description": "Whether its owner has said that they will come"}
+    own = _object(_visit() | {"status": status})
+    return _object({"status": status, "appointment": own, "can_change": can_change, "confirmed": confirmed})
 
 
 def _service() -> Schema:

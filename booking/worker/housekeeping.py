@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from booking import reception
-from booking.operations import holds, leads, wall_times
+from booking.operations import holds, leads, wall_times, witness
 from booking.runtime import Runtime
 
 TIDY_EVERY = timedelta(minutes=1)
@@ -48,7 +48,19 @@ class Housekeeping:
             with self._premises.database.transaction() as db:
                 holds.forget_expired(db, now)
                 leads.forget_tests(db, now - TESTS_LAST)
+                witness.forget(db, now)
+            self._ask_the_witness(now)
             self._tidied = now
+
+    def _ask_the_witness(self, now: datetime) -> None:
+        """Take in what only Webflow saw; each post in a transaction of its own."""
+        with self._premises.database.reading() as db:
+            waiting = witness.waiting(db, now)
+        for post_id in waiting:
+            with self._premises.database.transaction() as db:
+                imported = witness.reconcile(db, self._premises.desk, post_id, now)
+            if imported:
+                log.error("lead_was_seen_by_webflow_alone", reference=imported)
 
     def _keep_wall_times(self, now: datetime) -> None:
         with self._premises.database.reading() as db:  # most often there is none, and then no writer waits

@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Make the tables, and the columns that tell of messages."""
     outbox()
     webhooks()
+    witness()
     op.create_table(
         "sms_stop",
         sa.Column("number", sa.LargeBinary(16), nullable=False),
@@ -39,7 +40,7 @@ def downgrade() -> None:
     op.drop_column("lead", "undelivered")
     op.drop_column("appointment", "confirmed_at")
     op.drop_column("appointment", "told")
-    for table in ("pulse", "sms_stop", "outbox_message", "webhook"):
+    for table in ("witnessed_post", "pulse", "sms_stop", "outbox_message", "webhook"):
         op.drop_table(table)
 
 
@@ -101,3 +102,18 @@ def webhooks() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook")),
         sa.UniqueConstraint("url", name=op.f("uq_webhook_url")),
     )
+
+
+def witness() -> None:
+    """What another service says was posted."""
+    op.create_table(
+        "witnessed_post",
+        sa.Column("id", sa.String(80), nullable=False),
+        sa.Column("posted_at", UtcDateTime, nullable=False),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+        sa.Column("outcome", sa.String(10), nullable=False),
+        sa.Column("reference", sa.String(20), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_witnessed_post")),
+        sa.CheckConstraint("outcome IN ('', 'known', 'imported')", name=op.f("ck_witnessed_post_outcome")),
+    )
+    op.create_index(op.f("ix_witnessed_post_posted_at"), "witnessed_post", ["posted_at"])

@@ -19,7 +19,7 @@ from booking.domain.fields import sort
 from booking.domain.submission import Circumstances, Submission, compose
 from booking.keyring import Keyring
 from booking.models.lead import CONTENT, Consent, Lead
-from booking.operations import leads
+from booking.operations import enquiries, leads
 from booking.operations.catalog import CatalogCache
 from booking.operations.leads import Captured, Desk
 from tests.postgres import somebody_waits_for_a_lock

@@ -80,6 +80,7 @@ def test_its_owner_sees_when_where_with_whom_and_whether_it_can_be_changed(
         "status": "booked",
         "appointment": booked | {"status": "booked"},
         "can_change": True,
+        "confirmed": False,
     }
 
 
