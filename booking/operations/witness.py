@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, or_, select
+from sqlalchemy import Table, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -67,11 +67,8 @@ def forget(db: Session, now: datetime) -> None:
 
 def _known(db: Session, keyring: Keyring, submission: Submission, posted_at: datetime) -> str:
     """The lead of the same person with the same words; in doubt there is none, for twice is better than never."""
-    ways = [
-        column == value for column, value in ((Lead.email, submission.email), (Lead.phone, submission.phone)) if value
-    ]
-    if not ways:
-        ways = [Lead.name == submission.name]
+    told = ((func.lower(Lead.email), submission.email.lower()), (Lead.phone, submission.phone))
+    ways = [column == value for column, value in told if value] or [Lead.name == submission.name]
     around = (Lead.received_at > posted_at - AROUND, Lead.received_at < posted_at + AROUND, Lead.door != WATCH)
     for lead in db.scalars(select(Lead).where(*around, or_(*ways))):
         if _message(keyring, lead) == submission.message:
