@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 
 from booking import server
 from booking.database.sqlite import driver
-from booking.models import Appointment, Claim, Consent, IdempotencyKey, Lead
+from booking.models import Appointment, Claim, Consent, IdempotencyKey, Lead, OutboxMessage
 
-leads, names, consents, appointments, claims = (
-    cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent, Appointment, Claim)
+leads, names, consents, appointments, claims, messages = (
+    cast(Table, model.__table__) for model in (Lead, IdempotencyKey, Consent, Appointment, Claim, OutboxMessage)
 )
 
 SLOT = {
@@ -81,8 +81,10 @@ def make_app(engine: Engine) -> Flask:
                 {"lead_id": lead_id, "purpose": "reply", "given_at": now, "version": "1", "wording": "w" * 120,
                  "wording_sha256": "0" * 64, "page_url": form["page_url"]},
             )  # fmt: skip
-            if "starts_at" in form:
+            visit_id = lead_id if "starts_at" in form else None
+            if visit_id:
                 book(connection, lead_id, form["starts_at"], int(form["practitioner"].rpartition("-")[2]), now)
+            tell(connection, lead_id, visit_id, form["email"], now)
         return {"reference": reference}, 201
 
     @app.get("/slots")
@@ -113,6 +115,22 @@ def book(connection: Connection, lead_id: int, starts_at: str, number: int, now:
          "practitioner_id": number, "location_id": 1, "status": "booked", "starts_at": start, "ends_at": end,
          "timezone": "UTC", "wall_start": starts_at[:16], "sequence": 0, "generation": 0, "created_at": now,
          "updated_at": now, "token_digest": hashlib.sha256(secrets.token_bytes(32)).digest()},
+    )  # fmt: skip
+
+
+def tell(connection: Connection, lead_id: int, visit_id: int | None, email: str, now: datetime) -> None:
+    """The messages: to the visitor and the desk, and of a visit two reminders, in one statement."""
+    visitor, desk = ("lead_captured", "visitor", email), ("lead_captured", "desk", "hello@example.com")
+    reminders = [(event, "visitor", email) for event in ("reminder_day", "reminder_hours")] if visit_id else []
+    connection.execute(
+        messages.insert(),
+        [
+            {"dedupe_key": secrets.token_bytes(16), "event": event, "audience": audience, "channel": "mail",
+             "recipient": recipient, "lead_id": lead_id, "appointment_id": visit_id, "facts": b"f" * 150,
+             "state": "waiting", "reason": "", "created_at": now, "due_at": now + timedelta(days=30),
+             "useful_until": None, "attempts": 0, "worker": None, "lease_until": None, "done_at": None}
+            for event, audience, recipient in (visitor, desk, *reminders)
+        ],
     )  # fmt: skip
 
 

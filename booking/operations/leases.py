@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Table, bindparam, exists, or_, select, upd
 from sqlalchemy.orm import Session
 
 from booking.domain.status import MessageState
-from booking.keyring import Keyring
+from booking.keyring import Keyring, Unreadable
 from booking.models.outbox import FACTS, OutboxMessage, Webhook
 from booking.operations import outbox
 from booking.operations.outbox import WAITS, Message
 
 LEASE = timedelta(minutes=3)
+SHARER, SHARED_AT_ONCE = "sharer", 25
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(hours=1)
 
 messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
@@ -74,14 +75,14 @@ def is_due(db: Session, channel: str, now: datetime, *, recipient: str | None = 
 
 def is_mine(db: Session, worker: str, claimed: Claimed) -> bool:
     """Whether this worker may still send what it claimed: not withdrawn meanwhile, nor claimed by another."""
-    return bool(db.scalar(select(exists().where(*_mine(worker, claimed.id)))))
+    return db.connection().execute(_IS_MINE, {"whose": worker, "which": claimed.id}).first() is not None
 
 
 def finish(db: Session, worker: str, message_id: int, state: MessageState, reason: str, now: datetime) -> bool:
     """Write down the fate of a message; False if it is not this worker's any more, and then nothing is changed."""
     done = None if state == MessageState.HELD else now
-    values = {"state": state.value, "reason": reason, "done_at": done, "worker": None, "lease_until": None}
-    return bool(db.connection().execute(update(messages).where(*_mine(worker, message_id)), values).rowcount)
+    fate = {"whose": worker, "which": message_id, "fate": state.value, "why": reason, "done": done}
+    return bool(db.connection().execute(_FINISH, fate).rowcount)
 
 
 def put_off(db: Session, worker: str, message_id: int, due_at: datetime, reason: str, *, tried: bool = True) -> bool:
@@ -101,20 +102,18 @@ def give_back(db: Session, worker: str, claimed: Sequence[Claimed]) -> None:
 
 
 def share_out(db: Session, keyring: Keyring, now: datetime) -> int:
-    """Make of each message to programs one for each of them; returns how many events were shared out."""
-    found = claim(db, "", "webhook", now, limit=100, recipient="")
+    """Make of some messages to programs one for each of them; returns how many events were shared out.
+
+    In three statements, however many: whoever posts a form meanwhile waits for this.
+    """
+    found = claim(db, SHARER, "webhook", now, limit=SHARED_AT_ONCE, recipient="")
     active = db.scalars(select(webhooks.c.id).where(webhooks.c.disabled_at.is_(None)).order_by(webhooks.c.id)).all()
-    for event in found:
-        facts = event.facts(keyring)
-        each = [
-            Message(
-                event.event, event.audience, "webhook", str(number), (event.name, str(number)), now, facts,
-                event.lead_id, event.appointment_id,
-            )
-            for number in active
-        ]  # fmt: skip
-        outbox.write(db, keyring, each, event.created_at)
-        finish(db, "", event.id, MessageState.SENT, f"shared out to {len(each)}", now)
+    shares = {event.id: _shares(keyring, event, active, now) for event in found}
+    outbox.write(db, keyring, [share for some in shares.values() for share in some or ()], now)
+    shared = [event_id for event_id, some in shares.items() if some is not None]
+    done = {"state": MessageState.SENT.value, "reason": f"shared out to {len(active)}", "done_at": now,
+            "worker": None, "lease_until": None}  # fmt: skip
+    db.connection().execute(update(messages).where(messages.c.id.in_(shared)), done)
     return len(found)
 
 
@@ -124,7 +123,30 @@ def wait_after(attempts: int, chance: float | None = None) -> timedelta:
     return doubled * (0.5 + (random.random() if chance is None else chance))  # noqa: S311  spreads load, guards nothing
 
 
-def _mine(worker: str, message_id: int) -> tuple[ColumnElement[bool], ...]:
+def _shares(keyring: Keyring, event: Claimed, active: Sequence[int], now: datetime) -> list[Message] | None:
+    """A message to each program; None if it cannot be read for now, and then the others must not wait for it."""
+    try:
+        facts = event.facts(keyring)
+    except Unreadable:
+        return None
+    return [
+        Message(
+            event=event.event,
+            audience=event.audience,
+            channel="webhook",
+            recipient=str(number),
+            key=(event.name, str(number)),
+            due_at=now,
+            facts=facts,
+            lead_id=event.lead_id,
+            appointment_id=event.appointment_id,
+            created_at=event.created_at,
+        )
+        for number in active
+    ]
+
+
+def _mine(worker: Any, message_id: Any) -> tuple[ColumnElement[bool], ...]:
     return (
         messages.c.id == message_id,
         messages.c.worker == worker,
@@ -185,3 +207,16 @@ def _claim_statement(*more: ColumnElement[bool]) -> Any:
 
 _CLAIM = _claim_statement()
 _CLAIM_FOR = _claim_statement(_to(bindparam("whom")))
+_MINE = _mine(bindparam("whose"), bindparam("which"))
+_IS_MINE = select(messages.c.id).where(*_MINE)
+_FINISH = (
+    update(messages)
+    .where(*_MINE)
+    .values(
+        state=bindparam("fate"),
+        reason=bindparam("why"),
+        done_at=bindparam("done", type_=messages.c.done_at.type),
+        worker=None,
+        lease_until=None,
+    )
+)

@@ -34,6 +34,7 @@ class Message:
     useful_until: datetime | None = None
     state: MessageState = MessageState.WAITING
     reason: str = ""
+    created_at: datetime | None = None  # by default when it is written
 
 
 def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime) -> None:
@@ -97,7 +98,7 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
         "facts": keyring.seal(json.dumps(message.facts), FACTS, key.hex()),
         "state": message.state.value,
         "reason": message.reason,
-        "created_at": now,
+        "created_at": message.created_at or now,
         "due_at": message.due_at,
         "useful_until": message.useful_until,
         "attempts": 0,

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from booking import calendar_file
-from booking.delivery.mail import Letter
+from booking.delivery.message import Letter
 from booking.domain import clock, offers, opening, spoken
 from booking.domain.status import AppointmentStatus
 from booking.operations import invitations, notifications

@@ -50,9 +50,9 @@ class Postman:
         self._threads = {lane: thread for lane, thread in self._threads.items() if thread.is_alive()}
         with database.reading() as db:
             to_share = leases.is_due(db, "webhook", now, recipient="")
-        if to_share:
+        while to_share:
             with database.transaction() as db:
-                leases.share_out(db, self._premises.keyring, now)
+                to_share = bool(leases.share_out(db, self._premises.keyring, now))
         with database.reading() as db:
             due = [
                 lane
@@ -130,7 +130,7 @@ class Postman:
         except Undelivered as failure:
             self._failed(claimed, failure)
         except Exception as broken:  # a template or a fault of ours: only this message waits for it
-            log.exception("message_not_written", event=claimed.event, message=claimed.name)
+            log.exception("message_not_written", about=claimed.event, message=claimed.name)
             self._failed(claimed, TryLater(f"it could not be written ({type(broken).__name__}); see the log"))
         else:
             self._write_down(
@@ -138,7 +138,7 @@ class Postman:
             )  # fmt: skip
 
     def _failed(self, claimed: Claimed, failure: Undelivered) -> None:
-        log.warning("message_not_taken", event=claimed.event, channel=claimed.channel, message=claimed.name,
+        log.warning("message_not_taken", about=claimed.event, channel=claimed.channel, message=claimed.name,
                     reason=str(failure))  # fmt: skip
         self._write_down(claimed, lambda db: self._record(db, claimed, failure))
 

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from booking.delivery.failures import Undelivered
-from booking.delivery.mail import Letter, Mailer, SmtpMailer
+from booking.delivery.mail import Mailer, SmtpMailer
+from booking.delivery.message import Letter
 
 PASSWORD = "grün & geheim"
 SENDER = "Serenoa, Skin & Laser <desk@serenoa.example>"

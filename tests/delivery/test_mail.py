@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from booking.delivery.failures import Refused, TryLater
-from booking.delivery.mail import FolderMailer, Letter, compose, open_mailer
+from booking.delivery.mail import FolderMailer, open_mailer
+from booking.delivery.message import Letter, compose
 from tests.delivery.mailbox import AT, BRIEF, SENDER, failure, mailbox, mailer, parsed
 from tests.faults.weather import no_file_longer_than
 
