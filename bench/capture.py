@@ -2,8 +2,8 @@
 
     python -m bench.capture [--seconds 5] [--rounds 3] [--connections 16 32]
 
-Both run under the same server with as many threads, on SQLite and on PostgreSQL, in alternated rounds; `wrk` posts.
-Only the ratios are worth quoting: machines are shared and noisy.
+Both run under the same server with as many threads and without the worker (`bench.messages` is about that), on SQLite
+and on PostgreSQL, in alternated rounds; `wrk` posts. Only the ratios are worth quoting: machines are shared and noisy.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def serving(side: str, url: str, folder: Path) -> Iterator[tuple[int, int]]:
         "BOOKING_BIND": f"127.0.0.1:{port}",
         "BOOKING_THREADS": THREADS,
     }
-    ours = [str(Path(sys.executable).with_name("booking")), "serve"]
+    ours = [str(Path(sys.executable).with_name("booking")), "serve", "--no-worker"]
     command = ours if side == "ours" else [sys.executable, "-m", "bench.bare", url, str(port), THREADS]
     with (folder / f"{side}.log").open("ab") as log:
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)

@@ -29,8 +29,9 @@ SERVER_HEADERS = (
 
 @click.command()
 @click.option("--prepare", is_flag=True, help="Do what `migrate` and `seed` do first.")
+@click.option("--worker/--no-worker", default=True, help="Without one, `booking work` must run beside it.")
 @pass_doorway
-def serve(doorway: Doorway, prepare: bool) -> None:
+def serve(doorway: Doorway, prepare: bool, worker: bool) -> None:
     """Serve the form, with the worker beside it, until SIGTERM or Ctrl-C."""
     settings = doorway.settings()
     with in_plain_words():
@@ -38,8 +39,9 @@ def serve(doorway: Doorway, prepare: bool) -> None:
         premises: Runtime = app.extensions["booking"]
         if prepare:
             _prepare(settings, premises)
-    worker = Worker(premises, now)
-    worker.start()
+    beside = Worker(premises, now) if worker else None
+    if beside:
+        beside.start()
     host, port = settings.bind
     try:
         server.serve(
@@ -48,7 +50,8 @@ def serve(doorway: Doorway, prepare: bool) -> None:
     except OSError as failure:
         fail(f"Cannot serve on {host}:{port}: {failure.strerror}", Exit.MISUSED)
     finally:
-        worker.stop()
+        if beside:
+            beside.stop()
 
 
 @click.command()

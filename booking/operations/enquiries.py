@@ -176,6 +176,7 @@ def _tell(
         may_text="reply" in submission.consents,
         urgent=captured.urgent,
         held=captured.held,
+        programs=captured.programs,
     )
     notifications.lead_captured(db, desk.keyring, desk.telling, person, now, visit)
 

@@ -16,7 +16,7 @@ from booking.domain.screening import VERY_MANY_FROM_ONE_CLIENT, Signals, count_l
 from booking.domain.submission import Submission
 from booking.keyring import Keyring
 from booking.models.lead import CONTENT, WATCH, Lead, LeadAlias, new_id
-from booking.operations import amendments, consents, idempotency, urgency
+from booking.operations import amendments, consents, idempotency, outbox, urgency
 from booking.operations.catalog import CatalogCache
 from booking.operations.notifications import Telling
 
@@ -32,7 +32,7 @@ class Captured:
     """What became of a submission: its lead's reference and time, and whether it had been here before.
 
     `alike` is as for `idempotency.Earlier`; `lead_id` is not known of an attempt. `turned_urgent` if it was here
-    before, and only now says what makes it urgent.
+    before, and only now says what makes it urgent; `programs` if any want to be told.
     """
 
     reference: str
@@ -44,6 +44,7 @@ class Captured:
     urgent: bool = False
     held: bool = False
     turned_urgent: bool = False
+    programs: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def capture(
     if not submission.acceptable:
         return Captured(reference, received_at, incomplete=True)
     consents.record(connection, submission, desk.clinic, lead_id, received_at)
-    return Captured(reference, received_at, lead_id=lead_id, urgent=values["urgent"], held=values["held"])
+    return Captured(
+        reference, received_at, lead_id=lead_id, urgent=values["urgent"], held=values["held"], programs=around.programs
+    )
 
 
 def knows(db: Session, reference: str, *, complete: bool = False) -> bool:
@@ -241,6 +244,7 @@ def _look_around_statement() -> Any:
         select(func.count()).select_from(from_client).scalar_subquery().label("from_client"),
         select(func.count()).select_from(same_text).where(others).scalar_subquery().label("same_text"),
         select(func.count()).select_from(_few([leads.c.id], *_UNDER_KEY)).scalar_subquery().label("attempts"),
+        outbox.LISTENING.label("programs"),
     )
 
 

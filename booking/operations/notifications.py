@@ -34,7 +34,10 @@ class Telling:
 
 @dataclass(frozen=True)
 class Person:
-    """Whom an enquiry is from, as far as telling them goes; `may_text` is their recorded consent to be answered."""
+    """Whom an enquiry is from, as far as telling them goes; `may_text` is their recorded consent to be answered.
+
+    `programs` is whether any program wants to hear of it.
+    """
 
     lead_id: int
     reference: str
@@ -45,6 +48,7 @@ class Person:
     may_text: bool = False
     urgent: bool = False
     held: bool = False
+    programs: bool = True
 
     def ways(self, telling: Telling) -> list[tuple[str, str]]:
         """How they can be told, as channel and recipient."""
@@ -69,6 +73,7 @@ def person_of(db: Session, lead_id: int) -> Person:
         may_text=found.may_text,
         urgent=lead.urgent,
         held=lead.held,
+        programs=outbox.programs_listen(db),
     )
 
 
@@ -156,7 +161,8 @@ def _to_desk(
 def _to_programs(
     event: str, person: Person, key: tuple[str, ...], due_at: datetime, visit: Appointment | None
 ) -> list[Message]:
-    return _messages(event, "program", [("webhook", "")], person, key, due_at, visit)
+    ways = [("webhook", "")] if person.programs else []
+    return _messages(event, "program", ways, person, key, due_at, visit)
 
 
 def _messages(

@@ -38,13 +38,15 @@ class Message:
 
 
 def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime) -> None:
-    """Write messages, in one statement; one that is there already stays, and one that was withdrawn waits again.
-
-    Of those to programs none is written while no program wants to be told.
-    """
+    """Write messages, in one statement; one that is there already stays, and one that was withdrawn waits again."""
     if found:
         connection = db.connection()
         connection.execute(_WRITE[connection.dialect.name], [_row(keyring, each, now) for each in found])
+
+
+def programs_listen(db: Session) -> bool:
+    """Whether any program wants to be told of events."""
+    return db.connection().execute(_LISTENING).first() is not None
 
 
 def withdraw(db: Session, appointment_id: int, events: Sequence[str], reason: str, now: datetime) -> None:
@@ -106,26 +108,19 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
 
 
 def _write_statement(module: Any) -> Any:
-    """An INSERT of what is SELECTed, because it asks first whether a message to programs is wanted by any."""
-    names = [column.name for column in messages.c if column.name not in {"id", "worker", "lease_until", "done_at"}]
-    given = {name: bindparam(name, type_=messages.c[name].type) for name in names}
-    wanted = or_(
-        given["audience"] != "program",
-        given["recipient"] != "",
-        exists().where(webhooks.c.disabled_at.is_(None)),
-    )
-    insert = module.insert(messages).from_select(names, select(*given.values()).where(wanted), include_defaults=False)
+    insert = module.insert(messages)
     anew = {
         name: insert.excluded[name] for name in ("facts", "state", "reason", "created_at", "due_at", "useful_until")
     }
-    return insert.on_conflict_do_update(
+    insert = insert.on_conflict_do_update(
         index_elements=["dedupe_key"],
         set_=anew | {"attempts": 0, "worker": None, "lease_until": None, "done_at": None},
         where=messages.c.state == MessageState.WITHDRAWN.value,
     )
+    return insert.returning(messages.c.id)  # nobody asks for it, but all rows then go as one statement
 
 
+LISTENING = exists().where(webhooks.c.disabled_at.is_(None))
+_LISTENING = select(webhooks.c.id).where(webhooks.c.disabled_at.is_(None)).limit(1)
 WAITS: Any = bindparam("waits", MessageState.WAITING.value, literal_execute=True)  # so that the partial index is seen
-_WRITE: dict[str, Any] = {
-    name: _write_statement(module) for name, module in (("postgresql", postgresql), ("sqlite", sqlite))
-}
+_WRITE = {name: _write_statement(module) for name, module in (("postgresql", postgresql), ("sqlite", sqlite))}
