@@ -5,8 +5,8 @@ import hmac
 import json
 import secrets
 from datetime import datetime
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 from flask import Blueprint, Response, abort, request
 

@@ -17,6 +17,7 @@ BEAT_EVERY = timedelta(seconds=30)
 LOOK_EVERY = timedelta(minutes=1)
 FIRST_AFTER = timedelta(minutes=2)  # what has just been started may still be on its way up
 ALARM_AGAIN_AFTER = timedelta(hours=6)
+DIGEST_STILL_OF_TODAY = timedelta(hours=1)
 HEADER = "X-Booking-Watch"
 log = structlog.get_logger(__name__)
 
@@ -103,9 +104,11 @@ class Watch:
             last = vitals.last(db, digest.EVENT)
         if due is None or (last is not None and last.beat_at >= due):
             return
+        begins = last is None and now - due > DIGEST_STILL_OF_TODAY  # a service that is new has nothing to tell yet
         with premises.database.transaction() as db:
-            digest.write(db, premises.keyring, premises.outside.desk, premises.zone, now,
-                         undrained=premises.spool.depth())  # fmt: skip
+            if not begins:
+                digest.write(db, premises.keyring, premises.outside.desk, premises.zone, now,
+                             undrained=premises.spool.depth())  # fmt: skip
             vitals.beat(db, digest.EVENT, now)
 
     def _go_outside(self, now: datetime) -> None:
