@@ -136,6 +136,14 @@ def visit_changed(
     outbox.write(db, keyring, found, now)
 
 
+def reminders_follow(db: Session, keyring: Keyring, telling: Telling, visit: Appointment, now: datetime) -> None:
+    """Let the reminders follow a visit whose instant has changed, but not what was agreed with the visitor."""
+    outbox.withdraw(db, visit.id, reminders.EVENTS, SUPERSEDED, now)
+    outbox.write(db, keyring, reminders.plan(visit, person_of(db, visit.lead_id).ways(telling), now), now)
+    if visit.told is not None:
+        visit.told = visit.to_tell
+
+
 def _event_of(visit: Appointment) -> str:
     if visit.status == AppointmentStatus.CANCELLED:
         return CANCELLED

@@ -10,13 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from booking.domain import clock
-from booking.domain.catalog import Catalog
 from booking.domain.errors import SlotTaken
 from booking.domain.offers import Place
 from booking.domain.status import AppointmentStatus
 from booking.models.appointment import Appointment
 from booking.models.audit import AuditEntry
-from booking.operations import appointments, audit, placing
+from booking.operations import appointments, audit, notifications, placing
+from booking.operations.appointments import Diary
 from booking.operations.claims import Owner
 
 KEPT = "wall_time_kept"
@@ -49,10 +49,11 @@ def drifted(db: Session, now: datetime) -> list[Drift]:
     return [drift for drift in found if drift.means != drift.stands]
 
 
-def keep(db: Session, catalog: Catalog, now: datetime) -> tuple[list[Drift], list[Drift]]:
+def keep(db: Session, diary: Diary, now: datetime) -> tuple[list[Drift], list[Drift]]:
     """Move the instants of such visits; returns those that were moved, and those whose time is now taken.
 
-    In the order in which each makes room for the next.
+    In the order in which each makes room for the next. The reminders follow; nobody is told of it, for what was agreed
+    stands.
     """
     moved, stuck = [], []
     rows = _hold(db, drifted(db, now))
@@ -60,17 +61,19 @@ def keep(db: Session, catalog: Catalog, now: datetime) -> tuple[list[Drift], lis
     later = [drift for drift in reversed(found) if drift.means > drift.stands]
     for drift in [*(drift for drift in found if drift.means < drift.stands), *later]:
         row = rows[drift.reference]
-        visit = appointments.visit_of(catalog, row)
+        visit = appointments.visit_of(diary.catalog, row)
         agreed = replace(visit.service, duration_minutes=(row.ends_at - row.starts_at) // timedelta(minutes=1))
         place, owner = Place(agreed, visit.location, (visit.practitioner,)), Owner("appointment", row.id)
         try:
             # As if it moved within its day: for the day that was agreed it counts already, however full that is.
-            placing.place(db, catalog, [place], drift.means, owner, now, moving=drift.means)
+            placing.place(db, diary.catalog, [place], drift.means, owner, now, moving=drift.means)
         except SlotTaken:
             stuck.append(drift)
             continue
         row.starts_at, row.ends_at = drift.means, drift.means + (row.ends_at - row.starts_at)
         row.sequence, row.updated_at = row.sequence + 1, now
+        if diary.telling is not None:
+            notifications.reminders_follow(db, diary.keyring, diary.telling, row, now)
         moved.append(drift)
     db.flush()
     for drift in moved:

@@ -8,6 +8,7 @@ import structlog
 
 from booking import reception
 from booking.operations import holds, leads, wall_times, witness
+from booking.operations.appointments import Diary
 from booking.runtime import Runtime
 
 TIDY_EVERY = timedelta(minutes=1)
@@ -67,8 +68,10 @@ class Housekeeping:
             if not wall_times.drifted(db, now):
                 return
         with self._premises.database.transaction() as db:
-            catalog = self._premises.catalogs.current(db, now.date(), hold_still=True)
-            moved, stuck = wall_times.keep(db, catalog, now)
+            parts = self._premises
+            catalog = parts.catalogs.current(db, now.date(), hold_still=True)
+            diary = Diary(catalog, parts.keyring, parts.clinic.reference_prefix, parts.telling)
+            moved, stuck = wall_times.keep(db, diary, now)
         for drift in moved:
             log.warning("wall_time_kept", reference=drift.reference)
         for drift in stuck:

@@ -71,7 +71,7 @@ def test_visits_side_by_side_all_keep_their_wall_time(
         change_the_law(db, shift)
     with database.transaction() as db:
         assert len(wall_times.drifted(db, now)) == 4
-        moved, stuck = wall_times.keep(db, diary.catalog, now)
+        moved, stuck = wall_times.keep(db, diary, now)
         assert (len(moved), stuck) == (4, [])
     with database.reading() as db:
         assert wall_times.drifted(db, now) == []
@@ -87,7 +87,7 @@ def test_a_visit_whose_new_time_is_taken_is_said_to_be_stuck(database: Database,
         change_the_law(db, HOUR)
         book(db, diary, MONDAY, now)
     with database.transaction() as db:
-        moved, stuck = wall_times.keep(db, diary.catalog, now)
+        moved, stuck = wall_times.keep(db, diary, now)
         assert ([], [visit.row.reference]) == (moved, [drift.reference for drift in stuck])
     with database.reading() as db:
         assert [drift.reference for drift in wall_times.drifted(db, now)] == [visit.row.reference]
@@ -97,7 +97,7 @@ def test_where_no_law_changed_nothing_is_touched(database: Database, diary: Diar
     with database.transaction() as db:
         book(db, diary, MONDAY, now)
     with database.transaction() as db:
-        assert wall_times.keep(db, diary.catalog, now) == ([], [])
+        assert wall_times.keep(db, diary, now) == ([], [])
 
 
 def test_a_visit_goes_back_to_the_day_it_was_agreed_for_also_when_that_is_full(
@@ -112,7 +112,7 @@ def test_a_visit_goes_back_to_the_day_it_was_agreed_for_also_when_that_is_full(
     with pytest.raises(NotOffered):
         office.book("capped", MONDAY + 2 * HOUR, "ann")
     with database.transaction() as db:
-        moved, stuck = wall_times.keep(db, office.diary.catalog, now)
+        moved, stuck = wall_times.keep(db, office.diary, now)
         assert ([visit.row.reference], []) == ([drift.reference for drift in moved], stuck)
 
 
@@ -124,7 +124,7 @@ def test_visits_keep_the_length_they_were_booked_with(database: Database, keyrin
     office.load(small(replace(SHORT, duration_minutes=60)))
     with database.transaction() as db:
         change_the_law(db, HOUR)
-    moved, stuck = office.do(wall_times.keep, office.diary.catalog, now)
+    moved, stuck = office.do(wall_times.keep, office.diary, now)
     assert (len(moved), stuck, office.spans()) == (2, [], agreed)
 
 
@@ -135,7 +135,7 @@ def test_a_visit_that_is_being_cancelled_is_left_alone(database: Database, keyri
     with database.transaction() as db:
         change_the_law(db, HOUR)
     kept: list[tuple[list[Drift], list[Drift]]] = []
-    other = threading.Thread(target=lambda: kept.append(office.do(wall_times.keep, office.diary.catalog, now)))
+    other = threading.Thread(target=lambda: kept.append(office.do(wall_times.keep, office.diary, now)))
     with database.transaction() as db:
         appointments.cancel(db, office.diary, visit, reason="", by="visitor", now=now)
         other.start()
