@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -29,7 +30,8 @@ class Appointment(Base):
 
     `starts_at` is the instant, `wall_start` (`2026-12-01T10:00`) and `timezone` what was agreed: should the zone's
     law change, the wall time stands. `generation` numbers the manage links given out; the digest is of the newest.
-    `told` is the visit as the visitor was last told of it; they have confirmed that they will come at `confirmed_at`.
+    `told` is the visit as the visitor was last told of it by each channel; at `confirmed_at` they said that they will
+    come.
     """
 
     __tablename__ = "appointment"
@@ -51,7 +53,7 @@ class Appointment(Base):
     reason: Mapped[bytes | None] = mapped_column(LargeBinary)
     cancelled_by: Mapped[str | None] = mapped_column(Text)
     confirmed_at: Mapped[datetime | None]
-    told: Mapped[str | None] = mapped_column(Text)
+    told: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

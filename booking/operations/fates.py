@@ -26,8 +26,10 @@ def sent(db: Session, worker: str, claimed: Claimed, to_tell: str, now: datetime
     """The message was taken; False if it was not this worker's any more. The visit is now as the visitor was told."""
     # The visit's row before the message's, as whoever changes the visit locks them.
     if to_tell and claimed.audience == "visitor" and claimed.appointment_id is not None:
-        told = update(Appointment).where(Appointment.id == claimed.appointment_id).values(told=to_tell)
-        db.execute(told.execution_options(synchronize_session=False))
+        row = db.get(Appointment, claimed.appointment_id, with_for_update=True)
+        if row is not None:
+            row.told = (row.told or {}) | {claimed.channel: to_tell}
+            db.flush()
     return leases.finish(db, worker, claimed.id, MessageState.SENT, "", now)
 
 

@@ -93,7 +93,7 @@ def _fate(claimed: Claimed, row: Appointment, facts: dict[str, Any], now: dateti
     if claimed.event == CANCELLED and row.status != AppointmentStatus.CANCELLED:
         return Done(MessageState.WITHDRAWN, CHANGED)
     if claimed.event in (BOOKED, MOVED, CANCELLED):
-        if row.told == row.to_tell:
+        if (row.told or {}).get(claimed.channel) == row.to_tell:
             return Done(MessageState.WITHDRAWN, KNOWN)
         if row.ends_at < now:
             return Done(MessageState.MISSED, OVER)

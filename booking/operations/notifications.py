@@ -140,14 +140,13 @@ def reminders_follow(db: Session, keyring: Keyring, telling: Telling, visit: App
     """Let the reminders follow a visit whose instant has changed, but not what was agreed with the visitor."""
     outbox.withdraw(db, visit.id, reminders.EVENTS, SUPERSEDED, now)
     outbox.write(db, keyring, reminders.plan(visit, person_of(db, visit.lead_id).ways(telling), now), now)
-    if visit.told is not None:
-        visit.told = visit.to_tell
+    visit.told = dict.fromkeys(visit.told or (), visit.to_tell) or None
 
 
 def _event_of(visit: Appointment) -> str:
     if visit.status == AppointmentStatus.CANCELLED:
         return CANCELLED
-    return BOOKED if visit.told is None else MOVED
+    return MOVED if visit.told else BOOKED
 
 
 def _key_of(visit: Appointment) -> tuple[str, ...]:

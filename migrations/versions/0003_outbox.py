@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("details", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_pulse")),
     )
-    op.add_column("appointment", sa.Column("told", sa.Text))
+    op.add_column("appointment", sa.Column("told", sa.JSON))
     op.add_column("appointment", sa.Column("confirmed_at", UtcDateTime))
     op.add_column("lead", sa.Column("undelivered", sa.Text, nullable=False, server_default=""))
 
