@@ -4,6 +4,7 @@ import os
 from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -40,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
         TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
     )
     app.extensions["booking"] = open_runtime(settings)
+    _count_traffic(app)
     headers.register(app)
     errors.register(app)
     static_files.register(app)
@@ -59,6 +61,19 @@ def create_app(settings: Settings) -> Flask:
     if depth := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=depth, x_proto=depth)  # type: ignore[method-assign]  # Flask's documented way
     return app
+
+
+def _count_traffic(app: Flask) -> None:
+    traffic, answer = app.extensions["booking"].traffic, app.wsgi_app
+
+    def counted(environ: Any, start_response: Any) -> Any:
+        traffic.come()
+        try:
+            return answer(environ, start_response)
+        finally:
+            traffic.go()
+
+    app.wsgi_app = counted  # type: ignore[method-assign]  # Flask's documented way
 
 
 def open_runtime(settings: Settings) -> Runtime:

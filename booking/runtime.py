@@ -15,6 +15,7 @@ from booking.operations.leads import Desk
 from booking.operations.notifications import Telling
 from booking.receipts import Receipts
 from booking.spool import Spool
+from booking.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Runtime:
     allowed_origins: tuple[str, ...]
     production: bool
     catalogs: CatalogCache = field(default_factory=CatalogCache)
+    traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def desk(self) -> Desk:

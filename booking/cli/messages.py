@@ -121,6 +121,8 @@ def _known(number: int) -> Iterator[None]:
         yield
     except WebhookUnknown:
         fail(f"There is no webhook {number}.", Exit.MISUSED)
+    except WebhooksTooMany:
+        fail(f"At most {webhooks.MOST} programs can be told of events.", Exit.MISUSED)
 
 
 def _shown(at: datetime, zone: ZoneInfo) -> str:

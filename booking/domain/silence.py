@@ -1,7 +1,7 @@
 """Silence: whether so few enquiries that the form may be broken, judged by how many came on such days before."""
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, lgamma, log
 
 FEWEST_DAYS = 4
 UNLIKELY = 0.002  # once in five hundred days it is chance
@@ -15,8 +15,6 @@ def is_unusual(today: int, before: Sequence[int]) -> bool:
     if len(before) < FEWEST_DAYS:
         return False
     expected = sum(before) / len(before)
-    term = chance = exp(-expected)
-    for number in range(1, today + 1):
-        term *= expected / number
-        chance += term
-    return chance < UNLIKELY
+    # By logarithms: of some hundreds a day the smallest terms are less than a float can hold.
+    terms = (number * log(expected) - expected - lgamma(number + 1) for number in range(today + 1))
+    return expected > 0 and sum(map(exp, terms)) < UNLIKELY

@@ -34,7 +34,9 @@ def sent(db: Session, worker: str, claimed: Claimed, to_tell: str, now: datetime
 
 
 def refused(db: Session, worker: str, claimed: Claimed, reason: str, now: datetime) -> bool:
-    """The message will never arrive; where a visitor should have got it, their lead says so."""
+    """The message will never arrive; where a visitor should have got it, their lead says so. False as for `sent`."""
+    if not leases.is_mine(db, worker, claimed):
+        return False
     if claimed.audience == "visitor" and claimed.lead_id is not None:
         told = CALL_INSTEAD[claimed.channel] + reason
         values = {"undelivered": told, "updated_at": now}

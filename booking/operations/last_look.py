@@ -18,7 +18,7 @@ from booking.models.outbox import OutboxMessage, SmsStop
 from booking.operations import appointments, leases, reminders
 from booking.operations.appointments import Visit
 from booking.operations.leases import Claimed
-from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED
+from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, VISIT_EVENTS
 
 CONFIRMATIONS_A_DAY = 3
 A_DAY = timedelta(days=1)
@@ -84,20 +84,23 @@ def look(
 
 def _fate(claimed: Claimed, row: Appointment, facts: dict[str, Any], now: datetime) -> Done | None:
     """Why the visitor need not, or must not, be told this of a visit any more."""
+    if not _is_true(claimed, row, facts):
+        return Done(MessageState.WITHDRAWN, CHANGED)
+    if claimed.event in VISIT_EVENTS and (row.told or {}).get(claimed.channel) == row.to_tell:
+        return Done(MessageState.WITHDRAWN, KNOWN)
+    is_over = (claimed.event in VISIT_EVENTS and row.ends_at < now) or (
+        claimed.event in reminders.EVENTS and row.starts_at <= now  # one that somebody released
+    )
+    return Done(MessageState.MISSED, OVER) if is_over else None
+
+
+def _is_true(claimed: Claimed, row: Appointment, facts: dict[str, Any]) -> bool:
     stands = _stands(row)
     if claimed.event in reminders.EVENTS:
-        agreed = stands and row.starts_at.isoformat() == facts["starts_at"]
-        return None if agreed else Done(MessageState.WITHDRAWN, CHANGED)
-    if claimed.event in (BOOKED, MOVED) and not stands:
-        return Done(MessageState.WITHDRAWN, CHANGED)
-    if claimed.event == CANCELLED and row.status != AppointmentStatus.CANCELLED:
-        return Done(MessageState.WITHDRAWN, CHANGED)
-    if claimed.event in (BOOKED, MOVED, CANCELLED):
-        if (row.told or {}).get(claimed.channel) == row.to_tell:
-            return Done(MessageState.WITHDRAWN, KNOWN)
-        if row.ends_at < now:
-            return Done(MessageState.MISSED, OVER)
-    return None
+        return stands and row.starts_at.isoformat() == facts["starts_at"]
+    if claimed.event == CANCELLED:
+        return row.status == AppointmentStatus.CANCELLED
+    return stands or claimed.event not in (BOOKED, MOVED)
 
 
 def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, now: datetime) -> Done | Later | None:

@@ -22,6 +22,7 @@ VISIT_EVENTS = (BOOKED, MOVED, CANCELLED)
 GRACE = timedelta(minutes=3)  # within which the desk may change its mind, and one message tells how it ended
 HELD_BACK = "The enquiry is held: the confirmation is sent when somebody releases it."
 SUPERSEDED = "Something newer is to be told of this visit."
+SEEN_SINCE = "what the page says"  # no longer what the last letter or text said
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def visit_changed(
     found = _to_visitor(event, telling, person, key, due_at, visit)
     if not by_desk:
         found += _to_desk(event, telling, person, key, now, visit)
+        if visit.told:  # they saw it done: should the desk undo it before the letter goes, they must hear of that
+            visit.told = dict.fromkeys(visit.told, SEEN_SINCE)
     found += _to_programs(event, person, key, due_at, visit)
     if AppointmentStatus(visit.status).is_ahead:
         found += reminders.plan(visit, person.ways(telling), now)

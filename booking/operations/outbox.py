@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, exists, func, or_, select, update
+from sqlalchemy import Table, Text, bindparam, exists, func, literal_column, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -41,7 +41,9 @@ def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime
     """Write messages, in one statement; one that is there already stays, and one that was withdrawn waits again."""
     if found:
         connection = db.connection()
-        connection.execute(_WRITE[connection.dialect.name], [_row(keyring, each, now) for each in found])
+        rows = [_row(keyring, each, now) for each in found]
+        once = {row["dedupe_key"]: row for row in rows}  # an address may be set twice; PostgreSQL would refuse it all
+        connection.execute(_WRITE[connection.dialect.name], list(once.values()))
 
 
 def programs_listen(db: Session) -> bool:
@@ -82,8 +84,16 @@ def counts(db: Session, since: datetime) -> dict[tuple[str, str], int]:
 
 
 def oldest_due(db: Session, now: datetime) -> datetime | None:
-    """Since when the message that has waited longest could have been sent; None if none waits."""
-    waits = (messages.c.state == WAITS, messages.c.due_at <= now)
+    """Since when the message that has waited longest could have been sent; None if none waits.
+
+    What waits for a program that is told no more may wait for ever.
+    """
+    disabled = exists().where(
+        messages.c.channel == "webhook",
+        messages.c.recipient == webhooks.c.id.cast(Text),
+        webhooks.c.disabled_at.is_not(None),
+    )
+    waits = (messages.c.state == WAITS, messages.c.due_at <= now, ~disabled)
     return cast(datetime | None, db.scalar(select(func.min(messages.c.due_at)).where(*waits)))
 
 
@@ -109,13 +119,13 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
 
 def _write_statement(module: Any) -> Any:
     insert = module.insert(messages)
-    anew = {
-        name: insert.excluded[name] for name in ("facts", "state", "reason", "created_at", "due_at", "useful_until")
-    }
+    # No value may be bound here: SQLAlchemy would then send a statement for each row.
+    anew = ("facts", "state", "reason", "created_at", "due_at", "useful_until", "attempts")
     insert = insert.on_conflict_do_update(
         index_elements=["dedupe_key"],
-        set_=anew | {"attempts": 0, "worker": None, "lease_until": None, "done_at": None},
-        where=messages.c.state == MessageState.WITHDRAWN.value,
+        set_={name: insert.excluded[name] for name in anew}
+        | dict.fromkeys(("worker", "lease_until", "done_at"), null()),
+        where=messages.c.state == literal_column(f"'{MessageState.WITHDRAWN.value}'"),
     )
     return insert.returning(messages.c.id)  # nobody asks for it, but all rows then go as one statement
 

@@ -60,7 +60,9 @@ def read(db: Session, zone: ZoneInfo, now: datetime) -> Vitals:
 
 def faults(vitals: Vitals, zone: ZoneInfo, now: datetime) -> Iterator[tuple[str, str]]:
     """What is wrong, as a short name and a sentence; nothing if all is well."""
-    if vitals.worker is None or now - vitals.worker > BEAT_WITHIN:
+    # With nothing to do none is missed: somebody may just be setting the service up.
+    waits = vitals.oldest_due is not None and now - vitals.oldest_due > BEAT_WITHIN
+    if waits and (vitals.worker is None or now - vitals.worker > BEAT_WITHIN):
         since = f"since {_shown(vitals.worker, zone)}" if vitals.worker else "yet"
         yield "worker", f"No worker has been running {since}: run `booking serve` or `booking work`."
     if vitals.oldest_due is not None and now - vitals.oldest_due > LATE_AFTER:

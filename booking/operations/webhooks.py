@@ -31,8 +31,7 @@ def add(db: Session, keyring: Keyring, url: str, secret: str, now: datetime, *, 
     row = found.get(url) or Webhook(url=url, created_at=now)
     if url in found and row.disabled_at is None:
         raise WebhookKnown
-    if len([each for each in found.values() if each.disabled_at is None]) >= MOST:
-        raise WebhooksTooMany
+    _check_room(db)
     row.secrets, row.whole = _sealed(keyring, url, [secret]), whole
     row.disabled_at, row.disabled_because = None, ""
     db.add(row)
@@ -54,8 +53,10 @@ def rotate(db: Session, keyring: Keyring, webhook_id: int, secret: str) -> None:
 
 
 def enable(db: Session, webhook_id: int) -> None:
-    """Tell a program again that was not told any more; raises WebhookUnknown."""
+    """Tell a program again that was not told any more; raises WebhookUnknown, WebhooksTooMany."""
     row = _row(db, webhook_id)
+    if row.disabled_at is not None:
+        _check_room(db)
     row.disabled_at, row.disabled_because = None, ""
     db.flush()
 
@@ -78,6 +79,11 @@ def receiver(db: Session, keyring: Keyring, recipient: str) -> Receiver | None:
     if row is None or row.disabled_at is not None:
         return None
     return Receiver(row.id, row.url, tuple(_opened(keyring, row)), row.whole)
+
+
+def _check_room(db: Session) -> None:
+    if len(active(db)) >= MOST:
+        raise WebhooksTooMany
 
 
 def _row(db: Session, webhook_id: int) -> Webhook:

@@ -95,6 +95,7 @@ class Postman:
             now = self._clock()
             batch = leases.claim(db, self._name, lane.channel, now, limit=BATCH, recipient=lane.recipient)
         for number, claimed in enumerate(batch):
+            self._premises.traffic.give_way()
             if self._stopping.is_set() or self._clock() + LONGEST_SENDING > claimed.lease_until:
                 with database.transaction() as db:
                     leases.give_back(db, self._name, batch[number:])

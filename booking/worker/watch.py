@@ -61,8 +61,10 @@ class Watch:
                 details["reference"] = json.loads(answer.body)["reference"]
             else:
                 details["failed"] = f"it answered {answer.status}"
-        except (Undelivered, ValueError, KeyError) as failure:
+        except Undelivered as failure:
             details["failed"] = str(failure)
+        except (ValueError, KeyError, TypeError):
+            details["failed"] = "it answered, but named no reference"
         with premises.database.transaction() as db:
             vitals.beat(db, vitals.WATCHED, now, details)
         return str(details.get("failed", ""))

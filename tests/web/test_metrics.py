@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
+from booking.models import OutboxMessage
 from booking.operations import tokens, vitals
 from booking.runtime import Runtime
 from tests.web.visitor import ADA, post
@@ -23,6 +25,10 @@ def test_every_line_is_one_that_prometheus_reads(client: FlaskClient) -> None:
 
 
 def test_a_fault_shows_until_it_is_mended(client: FlaskClient, runtime: Runtime) -> None:
+    post(client, ADA)
+    assert 'booking_fault{kind="worker"} 0' in client.get("/metrics").text
+    with runtime.database.transaction() as db:
+        db.execute(update(OutboxMessage).values(due_at=datetime.now(UTC) - timedelta(minutes=5)))
     assert 'booking_fault{kind="worker"} 1' in client.get("/metrics").text
     with runtime.database.transaction() as db:
         vitals.beat(db, vitals.WORKER, datetime.now(UTC))

@@ -1,0 +1,214 @@
+"""A worker is killed between two instructions, wherever it hurts most, and every message arrives, twice at the worst."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from booking import config, reception
+from booking.app import open_runtime
+from booking.database import Database
+from booking.operations import digest, vitals
+from booking.operations.catalog import Catalog
+from tests.delivery.mailbox import Awkward, Talk, awkward
+from tests.faults.crowd import eventually, form
+from tests.faults.workers import (
+    WORK,
+    WORK_WITHOUT_LEASE,
+    Ledger,
+    Working,
+    at_work,
+    claimed,
+    end_the_leases,
+    read_letter,
+    states,
+    unread,
+    unwritable,
+    who,
+)
+from tests.posting import read
+
+VISITORS = 20
+LETTERS = 2 * VISITORS  # one to each of them, and one to the desk
+Act = Callable[[Talk], None]
+
+
+@pytest.fixture
+def environ(environ: dict[str, str], catalog: Catalog) -> dict[str, str]:
+    """A clinic that does nothing but deliver, and says what it waits for."""
+    return environ | {"BOOKING_WATCH_MINUTES": "0", "BOOKING_LOG_LEVEL": "debug"}
+
+
+def post_all(environ: Mapping[str, str], database: Database) -> None:
+    """Let everybody post; the digest of the day is said to be written, whatever the hour."""
+    premises, now = open_runtime(config.load(environ, None)), datetime.now(UTC)
+    try:
+        with database.transaction() as db:
+            vitals.beat(db, digest.EVENT, now)
+        for number in range(VISITORS):
+            reception.receive(premises, read(form(f"visitor{number}")), now)
+    finally:
+        premises.database.close()
+    assert states(database) == {"waiting": LETTERS}
+
+
+def names(database: Database) -> set[str]:
+    """The Message-ID of every message."""
+    with database.reading() as db:
+        return {
+            f"<{bytes(key).hex()}@example.com>" for key in db.scalars(text("select dedupe_key from outbox_message"))
+        }
+
+
+class Killing:
+    """The first worker that comes to a point is killed there; `fired` once that is done, with what proves it."""
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self.workers: list[Working] = []
+        self.victim: Working | None = None
+        self.fired = threading.Event()
+        self._database, self._ledger = database, ledger
+
+    def when_it_has_claimed(self, talk: Talk) -> None:
+        """It has connected to the mail server, which it does with messages in its hands, and has said nothing."""
+        assert claimed(self._database).total() > 0
+        self._kill(talk)
+
+    def when_its_letter_is_taken(self, talk: Talk) -> None:
+        """The server's yes lies in its socket, and it never reads it."""
+        message_id, worker = read_letter(talk), who(self.workers, talk)
+        worker.freeze()
+        self._ledger.say_yes(talk, message_id)
+        eventually(lambda: unread(talk) > 0)
+        self._kill(talk)
+
+    def when_it_would_mark(self, talk: Talk) -> None:
+        """It has read the server's yes, and can write nothing down."""
+        message_id, worker = read_letter(talk), who(self.workers, talk)
+        worker.freeze()
+        self._ledger.say_yes(talk, message_id)
+        eventually(lambda: unread(talk) > 0)
+        with unwritable(self._database):
+            worker.thaw()
+            eventually(lambda: unread(talk) == 0)
+            self._kill(talk)
+
+    def _kill(self, talk: Talk) -> None:
+        self.victim = who(self.workers, talk)
+        self.victim.kill()
+        self.fired.set()
+
+
+@contextmanager
+def mail_server(first: Mapping[str, Act], ledger: Ledger, environ: dict[str, str]) -> Iterator[Awkward]:
+    """A mail server that treats its first connection as planned and takes all that comes over the others."""
+    with awkward(first, {"DATA": ledger.take_all}) as server:
+        environ["BOOKING_MAIL_URL"] = f"smtp://127.0.0.1:{server.port}"
+        yield server
+
+
+POINTS: dict[str, tuple[str, Callable[[Killing], Act], int]] = {
+    "after it claimed": ("banner", lambda killing: killing.when_it_has_claimed, 0),
+    "after its letter was taken": ("DATA", lambda killing: killing.when_its_letter_is_taken, 1),
+    "before it marked": ("DATA", lambda killing: killing.when_it_would_mark, 1),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_that_is_killed_loses_no_letter_and_doubles_one_at_most(
+    point: str, database: Database, environ: dict[str, str], tmp_path: Path
+) -> None:
+    step, act, doubled = POINTS[point]
+    ledger = Ledger()
+    killing = Killing(database, ledger)
+    with mail_server({step: act(killing)}, ledger, environ), at_work(environ, tmp_path, "one", "two") as workers:
+        killing.workers = workers
+        post_all(environ, database)
+        eventually(killing.fired.is_set)
+        assert killing.victim is not None
+        assert killing.victim.process.returncode == -signal.SIGKILL
+        # The other one delivers what it can; what is left then was in the hands of the dead.
+        eventually(lambda: len(claimed(database)) == 1 and states(database)["sent"] + in_hand(database) == LETTERS)
+        (dead,) = claimed(database)
+        assert set(ledger.taken) < names(database) or doubled
+        end_the_leases(database, dead)
+        with at_work(environ, tmp_path, "anew") as anew:
+            eventually(lambda: states(database) == {"sent": LETTERS})
+            alive = [worker for worker in (*workers, *anew) if worker is not killing.victim]
+            assert [worker.stop() for worker in alive] == [0, 0]
+    assert set(ledger.taken) == names(database)
+    assert ledger.doubled == doubled
+
+
+def in_hand(database: Database) -> int:
+    return claimed(database).total()
+
+
+def test_a_worker_that_is_killed_before_it_could_claim_has_changed_nothing(
+    database: Database, environ: dict[str, str], tmp_path: Path
+) -> None:
+    ledger = Ledger()
+    with mail_server({"DATA": ledger.take_all}, ledger, environ):
+        with at_work(environ, tmp_path, "one") as (worker,):
+            eventually(lambda: has_beaten(database))
+            worker.freeze()
+            post_all(environ, database)
+            with unwritable(database):
+                worker.thaw()
+                eventually(lambda: "postman_waits" in worker.output)
+                worker.kill()
+        assert states(database) == {"waiting": LETTERS}
+        assert (in_hand(database), ledger.taken.total()) == (0, 0)
+        with at_work(environ, tmp_path, "two", "three") as workers:
+            eventually(lambda: states(database) == {"sent": LETTERS})
+            assert [worker.stop() for worker in workers] == [0, 0]
+    assert set(ledger.taken) == names(database)
+    assert ledger.doubled == 0
+
+
+def has_beaten(database: Database) -> bool:
+    """Whether a worker has done its first round to the end."""
+    with database.reading() as db:
+        return vitals.last(db, vitals.WORKER) is not None
+
+
+def hold_the_first(ledger: Ledger) -> Act:
+    """Keep the first letter at the server's door until another worker has had one taken."""
+
+    def hold(talk: Talk) -> None:
+        message_id = read_letter(talk)
+        eventually(lambda: ledger.taken.total() > 0)
+        ledger.say_yes(talk, message_id)
+
+    return hold
+
+
+def test_two_workers_of_which_nobody_is_killed_double_nothing(
+    database: Database, environ: dict[str, str], tmp_path: Path
+) -> None:
+    ledger = Ledger()
+    with (
+        mail_server({"DATA": hold_the_first(ledger)}, ledger, environ),
+        at_work(environ, tmp_path, "one", "two", command=WORK),
+    ):
+        post_all(environ, database)
+        eventually(lambda: states(database) == {"sent": LETTERS})
+    assert set(ledger.taken) == names(database)
+    assert ledger.doubled == 0
+
+
+def test_twin_two_workers_without_leases_double_letters_though_nobody_was_killed(
+    database: Database, environ: dict[str, str], tmp_path: Path
+) -> None:
+    ledger = Ledger()
+    with (
+        mail_server({"DATA": hold_the_first(ledger)}, ledger, environ),
+        at_work(environ, tmp_path, "one", "two", command=WORK_WITHOUT_LEASE),
+    ):
+        post_all(environ, database)
+        eventually(lambda: ledger.doubled > 0)
