@@ -37,7 +37,7 @@ from tests.postgres import TemporaryPostgres
 from tests.service import free_port
 
 BOOKING = str(Path(sys.executable).with_name("booking"))
-SECRET = "a secret for a benchmark: 0123456789abcdefghij"  # noqa: S105
+SECRET = "a secret for a benchmark: 0123456789abcdefghij"  # noqa: S105  it guards nothing
 KEYS = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,7 +33,8 @@ class OutboxMessage(Base):
     One event makes a message for each recipient on each channel; `audience` is the visitor, the desk or a program.
     A message to programs has no recipient until it is shared out. `dedupe_key` is one for what is told to whom, for
     ever: the Message-ID and the webhook id are made of it. Whoever delivers it has it under `worker` until
-    `lease_until`. After `useful_until` it is not worth sending. `reason` is for the desk.
+    `lease_until`. After `useful_until` it is not worth sending. `reason` is for the desk;
+    `released` says that a person let it be sent after all.
     """
 
     __tablename__ = "outbox_message"
@@ -54,6 +56,7 @@ class OutboxMessage(Base):
     due_at: Mapped[datetime]
     useful_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    released: Mapped[bool] = mapped_column(default=False, server_default=false())
     worker: Mapped[str | None] = mapped_column(String(40))
     lease_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]

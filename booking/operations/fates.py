@@ -16,6 +16,7 @@ from booking.operations import leases
 from booking.operations.leases import Claimed
 
 GIVEN_UP_AFTER = timedelta(days=1)
+FEWEST_TRIES = 5  # also after a day in which no worker was running
 GONE = "it answered 410: it wants to hear no more"
 CALL_INSTEAD = {"mail": "The e-mail did not arrive, call instead: ", "sms": "The text did not arrive: "}
 
@@ -61,7 +62,7 @@ def failed(
     if claimed.useful_until is not None:
         if next_at > claimed.useful_until:
             return leases.finish(db, worker, claimed.id, MessageState.MISSED, reason, now)
-    elif claimed.attempts > len(table) if table else next_at > claimed.created_at + GIVEN_UP_AFTER:
+    elif claimed.attempts > (len(table) or FEWEST_TRIES) and (table or next_at > claimed.created_at + GIVEN_UP_AFTER):
         return refused(db, worker, claimed, reason, now)
     return leases.put_off(db, worker, claimed.id, next_at, reason)
 

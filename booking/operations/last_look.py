@@ -110,7 +110,7 @@ def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, no
             return Done(MessageState.WITHDRAWN, STOPPED)
         morning = _next_morning(zone, now)
         return Later(morning, AT_NIGHT) if morning > now else None
-    if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED) and claimed.attempts == 1:
+    if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED) and not claimed.released:
         sent = select(func.count()).where(
             OutboxMessage.recipient == claimed.recipient,
             OutboxMessage.done_at > now - A_DAY,

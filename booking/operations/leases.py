@@ -40,6 +40,7 @@ class Claimed:
     due_at: datetime
     useful_until: datetime | None
     attempts: int
+    released: bool
     lease_until: datetime
 
     @property

@@ -139,11 +139,17 @@ def visit_changed(
     outbox.write(db, keyring, found, now)
 
 
-def reminders_follow(db: Session, keyring: Keyring, telling: Telling, visit: Appointment, now: datetime) -> None:
-    """Let the reminders follow a visit whose instant has changed, but not what was agreed with the visitor."""
+def reminders_follow(
+    db: Session, keyring: Keyring, telling: Telling, visit: Appointment, before: str, now: datetime
+) -> None:
+    """Let the reminders follow a visit whose instant has changed, but not what was agreed with the visitor.
+
+    `before` is what was to be told of it: who was told that knows what is to be told now.
+    """
     outbox.withdraw(db, visit.id, reminders.EVENTS, SUPERSEDED, now)
     outbox.write(db, keyring, reminders.plan(visit, person_of(db, visit.lead_id).ways(telling), now), now)
-    visit.told = dict.fromkeys(visit.told or (), visit.to_tell) or None
+    told = (visit.told or {}).items()
+    visit.told = {channel: visit.to_tell if line == before else line for channel, line in told} or None
 
 
 def _event_of(visit: Appointment) -> str:

@@ -63,8 +63,8 @@ def release(db: Session, now: datetime, *, lead_id: int | None = None, message_i
     """Let held or dead messages be sent after all; returns how many."""
     which = messages.c.lead_id == lead_id if lead_id is not None else messages.c.id == message_id
     states = (MessageState.HELD.value, MessageState.DEAD.value)
-    values = {"state": MessageState.WAITING.value, "due_at": now, "created_at": now, "done_at": None, "attempts": 1,
-              "reason": "", "worker": None, "lease_until": None, "useful_until": None}  # fmt: skip
+    values = {"state": MessageState.WAITING.value, "due_at": now, "created_at": now, "done_at": None, "attempts": 0,
+              "released": True, "reason": "", "worker": None, "lease_until": None, "useful_until": None}  # fmt: skip
     return db.connection().execute(update(messages).where(which, messages.c.state.in_(states)), values).rowcount
 
 

@@ -70,10 +70,11 @@ def keep(db: Session, diary: Diary, now: datetime) -> tuple[list[Drift], list[Dr
         except SlotTaken:
             stuck.append(drift)
             continue
+        before = row.to_tell
         row.starts_at, row.ends_at = drift.means, drift.means + (row.ends_at - row.starts_at)
         row.sequence, row.updated_at = row.sequence + 1, now
         if diary.telling is not None:
-            notifications.reminders_follow(db, diary.keyring, diary.telling, row, now)
+            notifications.reminders_follow(db, diary.keyring, diary.telling, row, before, now)
         moved.append(drift)
     db.flush()
     for drift in moved:

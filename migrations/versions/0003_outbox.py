@@ -63,6 +63,7 @@ def outbox() -> None:
         sa.Column("due_at", UtcDateTime, nullable=False),
         sa.Column("useful_until", UtcDateTime),
         sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("released", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("worker", sa.String(40)),
         sa.Column("lease_until", UtcDateTime),
         sa.Column("done_at", UtcDateTime),

@@ -86,7 +86,7 @@ class Working:
     def talks_from(self, port: int) -> bool:
         """Whether it is who has a connection from this port."""
         ours = psutil.Process(self.process.pid).net_connections(kind="tcp")
-        return port in {each.laddr.port for each in ours if each.raddr}
+        return port in {each.laddr.port for each in ours}
 
 
 @contextmanager

@@ -23,6 +23,9 @@ MOMENT, MINUTE, HOUR, DAY = timedelta(microseconds=1), timedelta(minutes=1), tim
 NUMBER = "+12025550123"
 
 
+OFTEN = fates.FEWEST_TRIES + 1
+
+
 def claimed_letter(clinic: Clinic, **more: Any) -> Claimed:
     """A message in the hands of the worker `one`: a letter to a visitor, unless it says otherwise."""
     message = Message("event", "visitor", "mail", "ada@example.com", ("test",), clinic.now)
@@ -149,7 +152,7 @@ def test_what_is_not_taken_is_tried_again_later_each_time_and_dead_after_a_day(
 
 
 def test_a_message_that_is_sent_after_all_has_a_day_again(clinic: Clinic, database: Database) -> None:
-    claimed = claimed_letter(clinic)
+    claimed = replace(claimed_letter(clinic), attempts=OFTEN)
     clinic.now += 2 * DAY
     assert fail(clinic, claimed)
     assert fate(database, claimed)[0] == "dead"
@@ -194,9 +197,18 @@ def test_the_other_side_may_ask_for_more_time_and_not_for_less(
 
 
 def test_who_asks_for_more_than_a_day_is_given_up(clinic: Clinic, database: Database) -> None:
-    claimed = claimed_letter(clinic)
+    claimed = replace(claimed_letter(clinic), attempts=OFTEN)
     assert fail(clinic, claimed, after=(DAY + MINUTE).total_seconds())
     assert fate(database, claimed) == ("dead", "no answer")
+
+
+def test_what_was_hardly_tried_is_not_given_up_after_a_day_in_which_nobody_worked(
+    clinic: Clinic, database: Database
+) -> None:
+    claimed = claimed_letter(clinic)
+    clinic.now += 2 * DAY
+    assert fail(clinic, claimed)
+    assert fate(database, claimed) == ("waiting", "no answer")
 
 
 # ---------------------------------------------------------------- whoever lost it

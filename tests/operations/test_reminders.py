@@ -298,10 +298,10 @@ def test_when_the_law_of_a_zone_changes_the_reminders_follow_and_nobody_is_told(
         clinic.do(leases.finish, "one", each.id, MessageState.SENT, "", clinic.now)
     with database.transaction() as db:
         row = db.get_one(Appointment, visit.row.id)
-        row.told = {"mail": row.to_tell}
+        before, row.told = row.to_tell, {"mail": row.to_tell, "sms": "something older"}
         row.starts_at, row.ends_at = row.starts_at - HOUR, row.ends_at - HOUR
         assert clinic.diary.telling is not None
-        notifications.reminders_follow(db, clinic.keyring, clinic.diary.telling, row, clinic.now)
-        assert row.told == {"mail": row.to_tell}
+        notifications.reminders_follow(db, clinic.keyring, clinic.diary.telling, row, before, clinic.now)
+        assert row.told == {"mail": row.to_tell, "sms": "something older"}
     assert planned(database)[HOURS_BEFORE] == LATER - 3 * HOUR
     assert claim(clinic) == []
