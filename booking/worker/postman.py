@@ -11,6 +11,7 @@ import structlog
 from booking.database import DatabaseAway
 from booking.delivery import webhook
 from booking.delivery.failures import Refused, TryLater, Undelivered
+from booking.domain.catalog import Catalog
 from booking.keyring import Unreadable
 from booking.operations import fates, last_look, leases, webhooks
 from booking.operations.last_look import Done, Later, Ready
@@ -119,7 +120,9 @@ class Postman:
     def _look(self, claimed: Claimed) -> Ready | Done | Later | None:
         premises, now = self._premises, self._clock()
         with premises.database.reading() as db:
-            catalog = premises.catalogs.current(db, now.date())
+            # Of a message about no visit nobody asks what can be booked.
+            about_visit = claimed.appointment_id is not None
+            catalog = premises.catalogs.current(db, now.date()) if about_visit else Catalog(0)
             try:
                 return last_look.look(db, catalog, premises.keyring, self._name, claimed, premises.zone, now)
             except Unreadable:
