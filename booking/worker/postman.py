@@ -133,6 +133,8 @@ class Postman:
             send(claimed, ready, self._clock())
         except Undelivered as failure:
             self._failed(claimed, failure)
+        except DatabaseAway:
+            raise  # nothing was sent: its lease ends, and it comes again
         except Exception as broken:  # a template or a fault of ours: only this message waits for it
             log.exception("message_not_written", about=claimed.event, message=claimed.name)
             self._failed(claimed, TryLater(f"it could not be written ({type(broken).__name__}); see the log"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from booking.database import DatabaseAway
 from booking.delivery import alarm, outgoing
 from booking.delivery.failures import Undelivered
 from booking.operations import digest, notifications, vitals
@@ -18,6 +19,8 @@ LOOK_EVERY = timedelta(minutes=1)
 FIRST_AFTER = timedelta(minutes=2)  # what has just been started may still be on its way up
 ALARM_AGAIN_AFTER = timedelta(hours=6)
 DIGEST_STILL_OF_TODAY = timedelta(hours=1)
+AWAY_FOR = timedelta(minutes=2)
+AWAY = "The database does not answer. Enquiries are safe ({waiting} wait on disk), but nobody hears of them."
 HEADER = "X-Booking-Watch"
 log = structlog.get_logger(__name__)
 
@@ -30,11 +33,25 @@ class Watch:
         self._began = clock()
         self._beaten: datetime | None = None
         self._looked: datetime | None = None
+        self._away_since: datetime | None = None
+        self._away_told = False
         self._outside: threading.Thread | None = None
 
     def round(self) -> None:
-        """Do what is due; raises DatabaseAway."""
-        now, database = self._clock(), self._premises.database
+        """Do what is due; raises DatabaseAway, of which the alarm tells if it lasts."""
+        now = self._clock()
+        try:
+            self._do_what_is_due(now)
+        except DatabaseAway:
+            self._away_since = self._away_since or now
+            if now - self._away_since >= AWAY_FOR and not self._away_told:
+                self._away_told = True
+                self._outside = self._start(self._tell_that_the_database_is_away, now)
+            raise
+        self._away_since, self._away_told = None, False
+
+    def _do_what_is_due(self, now: datetime) -> None:
+        database = self._premises.database
         if self._beaten is None or now - self._beaten >= BEAT_EVERY:
             with database.transaction() as db:
                 vitals.beat(db, vitals.WORKER, now)
@@ -115,8 +132,22 @@ class Watch:
 
     def _go_outside(self, now: datetime) -> None:
         if self._outside is None or not self._outside.is_alive():
-            self._outside = threading.Thread(target=self._look_outside, args=[now], name="watch", daemon=True)
-            self._outside.start()
+            self._outside = self._start(self._look_outside, now)
+
+    def _start(self, look: Callable[[datetime], None], now: datetime) -> threading.Thread:
+        thread = threading.Thread(target=look, args=[now], name="watch", daemon=True)
+        thread.start()
+        return thread
+
+    def _tell_that_the_database_is_away(self, now: datetime) -> None:
+        outside, waiting = self._premises.outside, self._premises.spool.depth()
+        log.error("fault_seen", faults=["database"])
+        if outside.alarm_url:
+            try:
+                alarm.sound(outside.alarm_url, AWAY.format(waiting=waiting), guard=outside.guarded)
+            except Undelivered as failure:
+                self._away_told = False  # again with the next round
+                log.error("alarm_not_sounded", reason=str(failure), at=now.isoformat())  # noqa: TRY400  as below
 
     def _look_outside(self, now: datetime) -> None:
         try:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from booking import config, reception
 from booking.app import open_runtime
-from booking.database import Database
+from booking.database import Database, DatabaseAway
 from booking.domain.catalog import Catalog
 from booking.operations import digest, vitals
 from tests.delivery.mailbox import Awkward, Talk, awkward
@@ -32,6 +32,7 @@ from tests.faults.workers import (
     who,
 )
 from tests.posting import read
+from tests.service import STOP_SECONDS
 
 VISITORS = 20
 LETTERS = 2 * VISITORS  # one to each of them, and one to the desk
@@ -90,10 +91,10 @@ class Killing:
     def when_it_would_mark(self, talk: Talk) -> None:
         """It has read the server's yes, and can write nothing down."""
         message_id, worker = read_letter(talk), who(self.workers, talk)
-        worker.freeze()
-        self._ledger.say_yes(talk, message_id)
-        eventually(lambda: unread(talk) > 0)
         with unwritable(self._database):
+            worker.freeze()
+            self._ledger.say_yes(talk, message_id)
+            eventually(lambda: unread(talk) > 0)
             worker.thaw()
             eventually(lambda: unread(talk) == 0)
             self._kill(talk)
@@ -162,7 +163,7 @@ def test_a_worker_that_is_killed_before_it_could_claim_has_changed_nothing(
     with mail_server({"DATA": ledger.take_all}, ledger, environ):
         with at_work(environ, tmp_path, "one") as (worker,):
             eventually(lambda: has_beaten(database))
-            worker.freeze()
+            freeze_between_writes(worker, database)
             post_all(environ, database)
             with unwritable(database):
                 worker.thaw()
@@ -181,6 +182,61 @@ def has_beaten(database: Database) -> bool:
     """Whether a worker has done its first round to the end."""
     with database.reading() as db:
         return vitals.last(db, vitals.WORKER) is not None
+
+
+def test_a_worker_that_is_told_to_end_takes_leave_with_nothing_in_its_hands(
+    database: Database, environ: dict[str, str], tmp_path: Path
+) -> None:
+    ledger, told = Ledger(), threading.Event()
+
+    def tell_it_to_end(talk: Talk) -> None:
+        message_id = read_letter(talk)
+        assert in_hand(database) > 1
+        who(workers, talk).process.terminate()
+        told.set()
+        ledger.say_yes(talk, message_id)
+        ledger.take_more(talk)
+
+    with (
+        mail_server({"DATA": tell_it_to_end}, ledger, environ),
+        at_work(environ, tmp_path, "one") as workers,
+    ):
+        post_all(environ, database)
+        eventually(told.is_set)
+        assert workers[0].process.wait(STOP_SECONDS) == 0
+        found = states(database)
+        assert found["sent"] == ledger.taken.total() < LETTERS
+        assert in_hand(database) == 0
+        assert untried(database) == found["waiting"]
+        with at_work(environ, tmp_path, "anew"):
+            eventually(lambda: states(database) == {"sent": LETTERS})
+    assert set(ledger.taken) == names(database)
+    assert ledger.doubled == 0
+
+
+def untried(database: Database) -> int:
+    """How many messages wait that nobody has tried to send."""
+    with database.reading() as db:
+        query = "select count(*) from outbox_message where state = 'waiting' and attempts = 0 and lease_until is null"
+        return int(db.scalars(text(query)).one())
+
+
+def freeze_between_writes(worker: Working, database: Database) -> None:
+    """Freeze a worker, but not while it has the writers' turn, for which everybody would wait."""
+    worker.freeze()
+    while not is_writable(database):
+        worker.thaw()
+        eventually(lambda: is_writable(database))
+        worker.freeze()
+
+
+def is_writable(database: Database) -> bool:
+    try:
+        with database.transaction() as db:
+            db.execute(text("select 1"))
+    except DatabaseAway:
+        return False
+    return True
 
 
 def hold_the_first(ledger: Ledger) -> Act:

@@ -120,12 +120,16 @@ class Ledger:
 
     def take_all(self, talk: Talk) -> None:
         """From its first DATA on, take all that comes over a connection."""
-        while True:
-            self.say_yes(talk, read_letter(talk))
-            while (line := talk.lines.readline()) and not line.upper().startswith(b"DATA"):
+        self.say_yes(talk, read_letter(talk))
+        self.take_more(talk)
+
+    def take_more(self, talk: Talk) -> None:
+        """Take what comes over a connection after its first letter."""
+        while line := talk.lines.readline():
+            if line.upper().startswith(b"DATA"):
+                self.say_yes(talk, read_letter(talk))
+            else:
                 talk.say("221 bye" if line.upper().startswith(b"QUIT") else "250 2.0.0 fine")
-            if not line:
-                return
 
     def say_yes(self, talk: Talk, message_id: str) -> None:
         """Take one letter."""

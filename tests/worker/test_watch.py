@@ -4,7 +4,9 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from booking import reception
+from booking.database import DatabaseAway
 from booking.delivery.failures import TryLater
 from booking.models.lead import WATCH, Lead
 from booking.models.outbox import FACTS
@@ -23,6 +26,7 @@ from booking.operations.vitals import Vitals
 from booking.worker.watch import ALARM_AGAIN_AFTER, FIRST_AFTER, HEADER, Watch
 from tests.delivery.receiver import Receiver, answering, reply, saying
 from tests.faults.crowd import eventually
+from tests.faults.weather import away
 from tests.posting import ADA
 from tests.service import free_port
 from tests.worker.conftest import DESK, MINUTE, Office, Open
@@ -251,6 +255,25 @@ def test_an_alarm_that_was_not_taken_is_sounded_again_the_next_minute(office: Op
         assert len(sounded(at_work, watch, minutes=1)) == 1
         assert sounded(at_work, watch, minutes=1) == []
     assert len(phone.requests) == 2
+
+
+def test_a_database_that_stays_away_is_told_once_by_the_second_channel_and_again_when_it_goes_again(
+    office: Open, tmp_path: Path
+) -> None:
+    with Receiver(answering(200)) as phone:
+        at_work, _ = watching(office, nowhere(), ALARM_URL=phone.url, WATCH_MINUTES="0")
+
+        def round_in_a_storm(minutes: float) -> int:
+            at_work.clock.now += timedelta(minutes=minutes)
+            with pytest.raises(DatabaseAway):
+                stormy.round()
+            wait_for(stormy)
+            return len(phone.requests)
+
+        with away(at_work.premises.database.dialect, tmp_path) as nobody:
+            stormy = Watch(replace(at_work.premises, database=nobody), at_work.clock)
+            assert [round_in_a_storm(minutes) for minutes in (0, 1, 1, 1, 60)] == [0, 0, 1, 1, 1]
+    assert b"The database does not answer" in phone.requests[0].body
 
 
 def test_that_no_worker_runs_while_something_waits_is_told_by_whoever_looks(office: Open) -> None:
