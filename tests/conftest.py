@@ -202,11 +202,11 @@ def runtime(app: Flask) -> Runtime:
 
 @pytest.fixture
 def serving(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Serving]]:
-    """Start the real server, as often as called: `serving()` or `serving({"BOOKING_THREADS": "2"})`."""
+    """Start the real server, as often as called: `serving()`, `serving({"BOOKING_THREADS": "2"}, "--no-worker")`."""
     with ExitStack() as running:
 
-        def start(more: Mapping[str, str] | None = None) -> Serving:
-            return running.enter_context(serve(environ | dict(more or {}), tmp_path))
+        def start(more: Mapping[str, str] | None = None, *options: str) -> Serving:
+            return running.enter_context(serve(environ | dict(more or {}), tmp_path, *options))
 
         yield start
 

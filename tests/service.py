@@ -52,8 +52,8 @@ class Serving:
 
 
 @contextmanager
-def serve(environ: Mapping[str, str], folder: Path) -> Iterator[Serving]:
-    """Start `booking serve` on a free port with exactly these BOOKING_ settings; wait until it answers.
+def serve(environ: Mapping[str, str], folder: Path, *options: str) -> Iterator[Serving]:
+    """Start `booking serve` on a free port with exactly these options and BOOKING_ settings; wait until it answers.
 
     It runs in `folder`, so that no `.env` of the developer is read, and keeps its log there.
     """
@@ -62,7 +62,7 @@ def serve(environ: Mapping[str, str], folder: Path) -> Iterator[Serving]:
     log = folder / f"serve-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [COMMAND, "serve"],
+            [COMMAND, "serve", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

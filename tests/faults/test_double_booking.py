@@ -142,7 +142,7 @@ def opened(url: str, folder: Path, rush: Rush, running: ExitStack) -> Contest:
         "BOOKING_ENCRYPTION_KEYS": "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         "BOOKING_TRUSTED_PROXIES": "1",
     }
-    servers = [running.enter_context(serve(environ, folder)) for _ in range(2)]
+    servers = [running.enter_context(serve(environ, folder, "--no-worker")) for _ in range(2)]
     contest = Contest(config.load(environ, None), servers, rush)
     running.callback(contest.database.close)
     return contest
