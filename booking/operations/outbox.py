@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, Text, bindparam, exists, func, literal_column, null, or_, select, update
+from sqlalchemy import Table, Text, and_, bindparam, exists, func, literal_column, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -93,7 +93,8 @@ def oldest_due(db: Session, now: datetime) -> datetime | None:
         messages.c.recipient == webhooks.c.id.cast(Text),
         webhooks.c.disabled_at.is_not(None),
     )
-    waits = (messages.c.state == WAITS, messages.c.due_at <= now, ~disabled)
+    unheard = and_(messages.c.channel == "webhook", messages.c.recipient == "", ~LISTENING)
+    waits = (messages.c.state == WAITS, messages.c.due_at <= now, ~disabled, ~unheard)
     return cast(datetime | None, db.scalar(select(func.min(messages.c.due_at)).where(*waits)))
 
 

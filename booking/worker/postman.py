@@ -50,7 +50,8 @@ class Postman:
         broken, self._broken = self._broken, set()
         self._threads = {lane: thread for lane, thread in self._threads.items() if thread.is_alive()}
         with database.reading() as db:
-            to_share = leases.is_due(db, "webhook", now, recipient="")
+            # Without a program that listens, events wait for the next that does.
+            to_share = bool(webhooks.active(db)) and leases.is_due(db, "webhook", now, recipient="")
         while to_share:
             with database.transaction() as db:
                 to_share = bool(leases.share_out(db, self._premises.keyring, now))
