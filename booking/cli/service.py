@@ -166,7 +166,7 @@ def _say_clinic(settings: Settings, premises: Runtime) -> None:
 
 def _resealed(premises: Runtime) -> Iterator[int]:
     for place in keys.SEALED:
-        after: int | None = 0
+        after: int | str | None = 0
         while after is not None:
             with premises.database.transaction() as db:
                 after, changed = keys.reseal(db, premises.keyring, after=after, place=place)

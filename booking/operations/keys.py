@@ -35,18 +35,18 @@ SEALED = {
 
 
 def reseal(
-    db: Session, keyring: Keyring, *, after: int, place: str = CONTENT, limit: int = 500
-) -> tuple[int | None, int]:
-    """Reseal the next `limit` rows of a place behind id `after`.
+    db: Session, keyring: Keyring, *, after: int | str, place: str = CONTENT, limit: int = 500
+) -> tuple[int | str | None, int]:
+    """Reseal the next `limit` rows of a place behind id `after`, from the first one if that is 0.
 
     Returns the last id looked at (None at the end) and how many were sealed anew. Raises Unreadable when a
     row's key is not on the ring: no key may be dropped before this has run for every place.
     """
     sealed = SEALED[place]
     table = sealed.column.table
-    query = select(table.c.id, sealed.column, sealed.bound_to.label("bound_to")).where(
-        table.c.id > after, sealed.column.is_not(None)
-    )
+    behind = [table.c.id > after] if after else []  # the ids of some are words
+    query = select(table.c.id, sealed.column, sealed.bound_to.label("bound_to"))
+    query = query.where(sealed.column.is_not(None), *behind)
     rows = db.connection().execute(query.order_by(table.c.id).limit(limit).with_for_update()).all()
     changed = 0
     for number, text, value in rows:

@@ -97,10 +97,12 @@ def mailbox(
             box, hostname=name, enable_SMTPUTF8=utf8, tls_context=starttls, authenticator=verdict, loop=loop
         )  # fmt: skip
 
-    server = loop.run_until_complete(loop.create_server(connected, "127.0.0.1", 0, ssl=at_once))
-    box.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    # In that thread, as a browser of an earlier test may have a loop of its own in this one.
+    opening = loop.create_server(connected, "127.0.0.1", 0, ssl=at_once)
+    server = asyncio.run_coroutine_threadsafe(opening, loop).result(30)
+    box.port = server.sockets[0].getsockname()[1]
     try:
         yield box
     finally:
