@@ -17,7 +17,7 @@ from booking.operations import outbox
 from booking.operations.outbox import WAITS, Message
 
 LEASE = timedelta(minutes=3)
-SHARER, SHARED_AT_ONCE = "sharer", 25
+SHARER, SHARED_AT_ONCE = "sharer", 5
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(hours=1)
 
 messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
