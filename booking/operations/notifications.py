@@ -83,8 +83,8 @@ def lead_captured(
 ) -> None:
     """Tell of a new enquiry, and of the visit that it has booked at once.
 
-    Of one that is held the visitor hears when it is released, and the desk with its digest; but of what is urgent,
-    and of a visit, both hear now.
+    Of one that is held the visitor hears when it is released, and the desk with its digest; but if it is urgent the
+    desk hears now, and of a visit both do. Programs hear of each.
     """
     quiet = person.held and visit is None
     key = ("lead", str(person.lead_id))
