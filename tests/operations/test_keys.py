@@ -46,7 +46,7 @@ def read(database: Database, ring: Keyring) -> list[str]:
 
 
 def reseal_all(database: Database, ring: Keyring, limit: int = 3) -> list[int]:
-    after: int | None = 0
+    after: int | str | None = 0
     changes = []
     while after is not None:
         with database.transaction() as db:
