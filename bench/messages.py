@@ -3,8 +3,9 @@
     python -m bench.messages [--messages 3000] [--waiting 100000] [--posts 50] [--seconds 15]
 
 On SQLite and on PostgreSQL: `booking serve` takes posts at a steady rate, and the worker inside it delivers to an
-instant mail server on the loopback. Then the same posts with instant and with hanging receivers, in alternated rounds:
-only that ratio is worth quoting. At last a worker alone begins with many rows that wait for another day.
+instant mail server on the loopback. Then the same posts without a worker, with instant and with hanging receivers (mail
+and three webhooks), in alternated rounds, each on a new database: only those ratios are worth quoting. At last a worker
+alone begins with many rows that wait for another day.
 """
 
 import argparse
@@ -19,9 +20,10 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -39,6 +41,7 @@ from tests.service import free_port
 BOOKING = str(Path(sys.executable).with_name("booking"))
 SECRET = "a secret for a benchmark: 0123456789abcdefghij"  # noqa: S105  it guards nothing
 KEYS = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+Place = Callable[[str], tuple[str, Path]]  # by the name of a run
 
 
 def main() -> None:
@@ -50,20 +53,27 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=15)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--engines", nargs="+", default=["sqlite", "postgresql"])
+    options.add_argument("--parts", nargs="+", default=["throughput", "hanging", "waiting"])
     asked = options.parse_args()
     with TemporaryPostgres(durable=True) as postgres, tempfile.TemporaryDirectory() as name:
         for engine in asked.engines:
-            for part in (throughput, hanging, many_waiting):
-                folder = Path(name) / f"{engine}-{part.__name__}"
-                folder.mkdir()
-                url = postgres.create_database() if engine == "postgresql" else f"sqlite:///{folder}/booking.db"
-                schema.upgrade(url)
-                part(engine, url, folder, asked)
+            for part in asked.parts:
+                PARTS[part](engine, partial(new_place, engine, postgres, Path(name)), asked)
 
 
-def throughput(engine: str, url: str, folder: Path, asked: argparse.Namespace) -> None:
+def new_place(engine: str, postgres: TemporaryPostgres, root: Path, what: str) -> tuple[str, Path]:
+    """The URL of a new database, and a folder for what a run of that name writes."""
+    folder = root / f"{engine}-{what}"
+    folder.mkdir()
+    url = postgres.create_database() if engine == "postgresql" else f"sqlite:///{folder}/booking.db"
+    schema.upgrade(url)
+    return url, folder
+
+
+def throughput(engine: str, place: Place, asked: argparse.Namespace) -> None:
     """Messages a second from the first to the last of a pile, while the form takes posts."""
-    with sink(folder) as (smtp, report):
+    url, folder = place("throughput")
+    with sink(folder) as (smtp, _, report):
         environ = settings(url, folder, f"smtp://127.0.0.1:{smtp}")
         with runtime(environ) as premises:
             pile_up(premises, asked.messages, datetime.now(UTC))
@@ -77,40 +87,57 @@ def throughput(engine: str, url: str, folder: Path, asked: argparse.Namespace) -
             rate = number / max(last - first, 0.001)
             print(
                 f"{engine}: {rate:.0f} messages/s ({number} letters) beside {posting.rate:.0f} posts/s,"
-                f" p50 {posting.percentile(50):.0f} ms p99 {posting.percentile(99):.0f} ms, {posting.failed} failed",
+                f" p50 {percentile(posting.times, 50):.0f} ms p99 {percentile(posting.times, 99):.0f} ms,"
+                f" {posting.failed} failed",
                 flush=True,
             )
 
 
-def hanging(engine: str, url: str, folder: Path, asked: argparse.Namespace) -> None:
-    """The form's p99 with receivers that hang (mail, and three webhooks) against instant ones, side by side."""
-    results: dict[str, list[float]] = {"instant": [], "hanging": []}
-    with sink(folder) as (smtp, _), black_hole() as hole:
+def hanging(engine: str, place: Place, asked: argparse.Namespace) -> None:
+    """The form's p99 with receivers that hang (mail, and three webhooks), with instant ones and without a worker."""
+    sides = ["no worker", "instant", "hanging"]
+    times: dict[str, list[list[float]]] = {side: [] for side in sides}
+    with black_hole() as hole:
         for turn in range(asked.rounds):
-            for side, mail in (("instant", smtp), ("hanging", hole)):
-                environ = settings(url, folder, f"smtp://127.0.0.1:{mail}")
-                if turn == 0 and side == "hanging":
-                    with runtime(environ) as premises, premises.database.transaction() as db:
-                        for number in range(3):
-                            target = f"http://127.0.0.1:{hole}/{number}"
-                            webhooks.add(db, premises.keyring, target, "whsec_AAAA", datetime.now(UTC))
-                with running([BOOKING, "serve"], environ, folder) as (port, _):
-                    posting = Posting(port, asked.posts)
-                    posting.run(2)
-                    posting.times.clear()
-                    posting.run(asked.seconds)
-                    results[side].append(posting.percentile(99))
-    ratios = [hung / well for hung, well in zip(results["hanging"], results["instant"], strict=True)]
-    print(
-        f"{engine}: p99 of the form with hanging receivers {statistics.median(ratios):.2f} x that with instant ones"
-        f" ({', '.join(f'{ratio:.2f}' for ratio in ratios)})",
-        flush=True,
-    )
+            for side in sides if turn % 2 == 0 else sides[::-1]:
+                url, folder = place(f"{side}-{turn}")
+                with sink(folder) as (smtp, http, _):
+                    mail, program = (hole, hole) if side == "hanging" else (smtp, http)
+                    options = ["--no-worker"] if side == "no worker" else []
+                    times[side].append(posting_beside(url, folder, mail, program, asked, options).times)
+    for percent in (50, 99):
+        hung = [percentile(run, percent) for run in times["hanging"]]
+        for side in ("no worker", "instant"):
+            other = [percentile(run, percent) for run in times[side]]
+            ratios = [one / another for one, another in zip(hung, other, strict=True)]
+            print(
+                f"{engine}: p{percent} of the form with hanging receivers {statistics.median(hung):.1f} ms,"
+                f" {side} {statistics.median(other):.1f} ms: {statistics.median(ratios):.2f} x"
+                f" (round by round {', '.join(f'{ratio:.2f}' for ratio in ratios)})",
+                flush=True,
+            )
 
 
-def many_waiting(engine: str, url: str, folder: Path, asked: argparse.Namespace) -> None:
+def posting_beside(
+    url: str, folder: Path, mail: int, program: int, asked: argparse.Namespace, options: Sequence[str]
+) -> "Posting":
+    """Posts to a server whose mail and three webhooks go to these ports."""
+    environ = settings(url, folder, f"smtp://127.0.0.1:{mail}")
+    with runtime(environ) as premises, premises.database.transaction() as db:
+        for number in range(3):
+            webhooks.add(db, premises.keyring, f"http://127.0.0.1:{program}/{number}", "whsec_AAAA", datetime.now(UTC))
+    with running([BOOKING, "serve", *options], environ, folder) as (port, _):
+        posting = Posting(port, asked.posts)
+        posting.run(2)
+        posting.times.clear()
+        posting.run(asked.seconds)
+    return posting
+
+
+def many_waiting(engine: str, place: Place, asked: argparse.Namespace) -> None:
     """From the start of a worker that finds many rows waiting to its first letter, and its memory."""
-    with sink(folder) as (smtp, report):
+    url, folder = place("waiting")
+    with sink(folder) as (smtp, _, report):
         environ = settings(url, folder, f"smtp://127.0.0.1:{smtp}")
         with runtime(environ) as premises:
             now = datetime.now(UTC)
@@ -127,6 +154,13 @@ def many_waiting(engine: str, url: str, folder: Path, asked: argparse.Namespace)
         f" {memory:.0f} MB",
         flush=True,
     )
+
+
+PARTS: dict[str, Callable[[str, Place, argparse.Namespace], None]] = {
+    "throughput": throughput,
+    "hanging": hanging,
+    "waiting": many_waiting,
+}
 
 
 class Posting:
@@ -151,10 +185,6 @@ class Posting:
             thread.join()
         self._seconds += time.monotonic() - began
 
-    def percentile(self, percent: int) -> float:
-        """In milliseconds."""
-        return sorted(self.times)[min(len(self.times) * percent // 100, len(self.times) - 1)] * 1000
-
     @property
     def rate(self) -> float:
         """Posts a second."""
@@ -171,6 +201,11 @@ class Posting:
         except OSError:
             self.failed += 1
         self.times.append(time.monotonic() - began)
+
+
+def percentile(times: Sequence[float], percent: int) -> float:
+    """In milliseconds."""
+    return sorted(times)[min(len(times) * percent // 100, len(times) - 1)] * 1000
 
 
 def pile_up(premises: Runtime, number: int, due_at: datetime, first: int = 0) -> None:
@@ -227,13 +262,13 @@ def running(
 
 
 @contextmanager
-def sink(folder: Path) -> Iterator[tuple[int, Path]]:
-    """An instant mail server in a process of its own; yields its port and where it reports."""
-    port, report = free_port(), folder / "sink"
+def sink(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """Instant receivers in a process of their own; yields the ports for mail and for programs, and where it reports."""
+    mail, programs, report = free_port(), free_port(), folder / "sink"
     report.write_text("0 0 0")
-    process = subprocess.Popen([sys.executable, "-m", "bench.sink", str(port), str(report)])
+    process = subprocess.Popen([sys.executable, "-m", "bench.sink", str(mail), str(programs), str(report)])
     try:
-        yield port, report
+        yield mail, programs, report
     finally:
         process.kill()
         process.wait()

@@ -1,6 +1,7 @@
-"""An instant mail server for benchmarks: takes every letter at once, counts them, and keeps nothing."""
+"""Instant receivers for benchmarks: every letter and every webhook is taken at once, letters are counted."""
 
 import asyncio
+import re
 import sys
 import time
 from pathlib import Path
@@ -41,14 +42,30 @@ class Sink(asyncio.Protocol):
         self._transport.write(line + b"\r\n")  # type: ignore[attr-defined]  # a socket's transport writes
 
 
-async def main(port: int, report: Path) -> None:
-    """Serve on `port`, and write `taken first last` into a file again and again, until killed."""
+class Program(asyncio.Protocol):
+    """The shortest receiver of webhooks: one request for a connection, then it is closed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport, self._request = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self._request += data
+        head, _, body = self._request.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if length and len(body) >= int(length[1]):
+            self._transport.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")  # type: ignore[attr-defined]
+            self._transport.close()
+
+
+async def main(mail: int, programs: int, report: Path) -> None:
+    """Serve on both ports, and write `taken first last` into a file again and again, until killed."""
     loop = asyncio.get_running_loop()
-    await loop.create_server(Sink, "127.0.0.1", port)
+    await loop.create_server(Sink, "127.0.0.1", mail)
+    await loop.create_server(Program, "127.0.0.1", programs)
     while True:
         report.write_text(f"{Sink.taken} {Sink.first} {Sink.last}")
         await asyncio.sleep(REPORT_EVERY_SECONDS)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

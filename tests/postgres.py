@@ -28,8 +28,10 @@ from sqlalchemy import Engine, text
 
 GIVEN_SERVER = "BOOKING_TEST_DATABASE_URL"
 START_SECONDS = 60
-# For speed, and only for data that nobody will miss: a power cut may destroy it.
-CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# For speed, and only for data that nobody will miss: a power cut may destroy it. In memory, where there is room, a copy
+# of a database takes a fifth of the time.
+CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "256MB"}
+MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3  # noqa: S108  the folder in it has a random name and is ours alone
 
 
 class PostgresMissing(Exception):
@@ -80,7 +82,7 @@ class TemporaryPostgres(PostgresServer):
     """
 
     def __init__(self, *, durable: bool = False) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=None if durable else _memory()))
         self.log = self.folder / "log"
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
@@ -254,6 +256,10 @@ def quit_with_parent() -> None:
     """Ask Linux, in a child before its program starts, to end it when the parent is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # 1 is PR_SET_PDEATHSIG
+
+
+def _memory() -> Path | None:
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
 def _database_name(url: str) -> str:

@@ -283,6 +283,7 @@ def test_an_appointment_is_moved_and_its_old_link_is_of_no_use(guest: Guest, dat
     mine = book(guest.server, later_day(guest.server)[0])
     page = guest.opens(path_of(mine)).page
     page.locator("#move summary").click()
+    guest.opens_last_day()
     value = guest.takes(guest.times.first)
     page.get_by_role("button", name="Move it to the chosen time").click()
 

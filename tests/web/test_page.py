@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 from sqlalchemy import select
 
 from booking.database import Database
@@ -14,7 +13,7 @@ from booking.domain.screening import Signals
 from booking.models import Lead
 from booking.web.representations import FAILED, RECEIVED
 from tests.service import Serving
-from tests.web.guest import DESK, EVERY_CONTROL_HAS_A_LABEL, NARROW, PHONE_SIZE, Guest
+from tests.web.guest import EVERY_CONTROL_HAS_A_LABEL, PHONE_SIZE, Guest
 
 LARGEST = 60_000  # bytes on the way, with what shows times, which comes when the form is in view
 
@@ -175,25 +174,19 @@ def test_the_form_is_sent_by_keyboard_alone(page: Page, server: Serving) -> None
     expect(page.get_by_role("heading", name=RECEIVED)).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [NARROW, PHONE_SIZE, DESK], ids=["320", "360", "1280"])
-def test_every_state_passes_both_accessibility_checks(
-    browser: Browser, server: Serving, size: ViewportSize, scheme: Any
-) -> None:
-    with browser.new_context(viewport=size, color_scheme=scheme) as context:
-        page = context.new_page()
-        guest = Guest(page, server).opens()
-        guest.inspects()
-        page.get_by_label("Name").fill("Ada")
-        send(page)
-        expect(page.locator("#error-summary")).to_be_visible()
-        guest.inspects()
-        page.get_by_label("E-mail", exact=True).fill("ada@example.com")
-        send(page)
-        expect(page.get_by_role("heading", name=RECEIVED)).to_be_visible()
-        guest.inspects()
-        page.goto(f"{server.url}/nothing-here")
-        guest.inspects()
+def test_every_state_passes_both_accessibility_checks(page: Page, server: Serving) -> None:
+    guest = Guest(page, server).opens()
+    guest.inspects()
+    page.get_by_label("Name").fill("Ada")
+    send(page)
+    expect(page.locator("#error-summary")).to_be_visible()
+    guest.inspects()
+    page.get_by_label("E-mail", exact=True).fill("ada@example.com")
+    send(page)
+    expect(page.get_by_role("heading", name=RECEIVED)).to_be_visible()
+    guest.inspects()
+    page.goto(f"{server.url}/nothing-here")
+    guest.inspects()
 
 
 def test_the_label_check_finds_a_control_without_a_label(page: Page) -> None:
