@@ -32,6 +32,7 @@ from tests.postgres import GIVEN_SERVER, PostgresMissing, PostgresServer, any_se
 from tests.service import Serving, serve
 
 ROOT = Path(__file__).parent.parent
+DEMONSTRATION = clinic.load()
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")  # where servers stand
 
 hypothesis.settings.register_profile(
@@ -140,9 +141,8 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def catalog(database: Database, now: datetime) -> Catalog:
     """The demonstration clinic's catalogue, loaded into the database of this test."""
-    wanted = clinic.load().catalog
     with database.transaction() as db:
-        catalog_loading.load(db, wanted, now=now)
+        catalog_loading.load(db, DEMONSTRATION.catalog, now=now)
         return operations_catalog.read(db, now.date())
 
 

@@ -37,6 +37,7 @@ REFUSALS = (
     AlreadyExtended, AppointmentUnknown, HoldUnknown, NotOffered, SlotTaken, TimeIsBooked, TooLate, TooManyHolds,
 )  # fmt: skip
 QUARTER, HOUR, DAY = timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)
+WORDS = clinic.load()
 NAMES = {"ann": "Ann Reed", "bob": "Bob Marsh"}
 
 # Two who give everything, one room of each kind: `short` needs nothing else, `long` both rooms and time around it.
@@ -69,7 +70,7 @@ class Clinic:
         self, database: Database, keyring: Keyring, now: datetime, wanted: Catalog | None = None, *, first: bool = True
     ) -> None:
         self.database, self.keyring, self.now = database, keyring, now
-        self._words, self._people = clinic.load(), 0
+        self._people = 0
         self.wanted = wanted or small()
         if first:
             self.load(self.wanted)
@@ -91,7 +92,7 @@ class Clinic:
         """A new lead."""
         self._people += 1
         person = Submission(name=f"Person {self._people}", email=f"person{self._people}@example.com")
-        desk = Desk(self._words, self.keyring, CatalogCache())
+        desk = Desk(WORDS, self.keyring, CatalogCache())
         with self.database.transaction() as db:
             name = f"SV-2222-{self._people:04}"
             return leads.capture(db, person, desk, reference=name, received_at=self.now, now=self.now).lead_id

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, Text, and_, bindparam, exists, func, literal_column, null, or_, select, update
+from sqlalchemy import Table, Text, and_, bindparam, exists, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -38,7 +38,7 @@ class Message:
 
 
 def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime) -> None:
-    """Write messages, in one statement; one that is there already stays, and one that was withdrawn waits again."""
+    """Write messages, all at once; one that is there already stays, and one that was withdrawn waits again."""
     if found:
         connection = db.connection()
         rows = [_row(keyring, each, now) for each in found]
@@ -120,15 +120,14 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
 
 def _write_statement(module: Any) -> Any:
     insert = module.insert(messages)
-    # No value may be bound here: SQLAlchemy would then send a statement for each row.
     anew = ("facts", "state", "reason", "created_at", "due_at", "useful_until", "attempts")
-    insert = insert.on_conflict_do_update(
+    # Without RETURNING: psycopg then sends all rows in one pipeline, of a statement so short that it is kept prepared.
+    return insert.on_conflict_do_update(
         index_elements=["dedupe_key"],
         set_={name: insert.excluded[name] for name in anew}
         | dict.fromkeys(("worker", "lease_until", "done_at"), null()),
-        where=messages.c.state == literal_column(f"'{MessageState.WITHDRAWN.value}'"),
+        where=messages.c.state == MessageState.WITHDRAWN.value,
     )
-    return insert.returning(messages.c.id)  # nobody asks for it, but all rows then go as one statement
 
 
 LISTENING = exists().where(webhooks.c.disabled_at.is_(None))

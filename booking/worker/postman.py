@@ -52,7 +52,8 @@ class Postman:
         with database.reading() as db:
             # Without a program that listens, events wait for the next that does.
             to_share = bool(webhooks.active(db)) and leases.is_due(db, "webhook", now, recipient="")
-        while to_share:
+        while to_share and not self._stopping.is_set():
+            self._premises.traffic.give_way()
             with database.transaction() as db:
                 to_share = bool(leases.share_out(db, self._premises.keyring, now))
         with database.reading() as db:
