@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 REPORT_EVERY_SECONDS = 0.2
+TAKEN = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 
 class Sink(asyncio.Protocol):
@@ -53,7 +54,7 @@ class Program(asyncio.Protocol):
         head, _, body = self._request.partition(b"\r\n\r\n")
         length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
         if length and len(body) >= int(length[1]):
-            self._transport.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")  # type: ignore[attr-defined]
+            self._transport.write(TAKEN)  # type: ignore[attr-defined]  # a socket's transport writes
             self._transport.close()
 
 

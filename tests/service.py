@@ -1,7 +1,6 @@
-"""The real `booking serve` in a process of its own, for tests that post to it, kill it or look at it.
+"""The real `booking` in a process of its own, for tests that post to it, kill it or look at it.
 
-A fork server that has loaded the program once gives birth to them, for of the two seconds that a start takes on a busy
-machine most go into loading it.
+A fork server that has loaded the program once gives birth to them: loading it is nearly all that a start takes.
 """
 
 import http.client
@@ -10,12 +9,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from booking.app import main
 from tests.postgres import quit_with_parent
 
 COMMAND = Path(sys.executable).with_name("booking")
@@ -23,7 +23,7 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 
 _warm = multiprocessing.get_context("forkserver")
-_warm.set_forkserver_preload(["booking.app", "booking.cli.migration", __name__])
+_warm.set_forkserver_preload(["booking.cli.migration", __name__])
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ def serve(environ: Mapping[str, str], folder: Path, *options: str) -> Iterator[S
     port = free_port()
     told = {"BOOKING_BIND": f"127.0.0.1:{port}"} | dict(environ)
     log = folder / f"serve-{port}.log"
-    log.touch()
-    process = _warm.Process(target=_serve, args=(surroundings() | told, folder, log, options))
-    process.start()
+    process = start(["serve", *options], told, folder, log)
     server = Serving(f"http://127.0.0.1:{port}", port, told, log, process)
     try:
         _wait_until_it_answers(server)
@@ -80,10 +78,27 @@ def serve(environ: Mapping[str, str], folder: Path, *options: str) -> Iterator[S
         server.kill()  # also when a test has frozen it
 
 
-def _serve(environ: Mapping[str, str], folder: Path, log: Path, options: Sequence[str]) -> None:
-    """Become `booking serve`, in a process just forked."""
-    from booking.app import main  # noqa: PLC0415  the fork server has loaded it; the tests' process need not
+def start(
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    before: Callable[[], None] | None = None,
+) -> BaseProcess:
+    """Start `booking` with these words and BOOKING_ settings in `folder`; what it writes goes to `log`.
 
+    The new process calls `before` first: for twins, which lack a guard.
+    """
+    log.touch()
+    process = _warm.Process(target=_become, args=(words, surroundings() | dict(environ), folder, log, before))
+    process.start()
+    return process
+
+
+def _become(
+    words: Sequence[str], environ: Mapping[str, str], folder: Path, log: Path, before: Callable[[], None] | None
+) -> None:
+    """Become `booking`, in a process just forked."""
     quit_with_parent()
     os.environ.clear()
     os.environ.update(environ)
@@ -92,7 +107,9 @@ def _serve(environ: Mapping[str, str], folder: Path, log: Path, options: Sequenc
     for path, flags, number in ((os.devnull, os.O_RDONLY, 0), (log, os.O_WRONLY | os.O_APPEND, 1)):
         os.dup2(os.open(path, flags), number)
     os.dup2(1, 2)
-    sys.argv = ["booking", "serve", *options]
+    if before:
+        before()
+    sys.argv = ["booking", *words]
     main()
 
 

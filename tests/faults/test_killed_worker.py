@@ -1,6 +1,5 @@
 """A worker is killed between two instructions, where it hurts most, and every message arrives, at worst twice."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,25 +16,24 @@ from booking.domain.catalog import Catalog
 from booking.operations import digest, vitals
 from tests.delivery.mailbox import Awkward, Talk, awkward
 from tests.faults.crowd import eventually, form
+from tests.faults.killing import Killing, in_hand, left_alone
 from tests.faults.workers import (
-    WORK,
-    WORK_WITHOUT_LEASE,
     Ledger,
     Working,
     at_work,
-    claimed,
     end_the_leases,
     read_letter,
     states,
-    unread,
     unwritable,
     who,
+    without_leases,
 )
 from tests.posting import read
 from tests.service import STOP_SECONDS
 
 VISITORS = 20
 LETTERS = 2 * VISITORS  # one to each of them, and one to the desk
+CLAIMED, TAKEN, UNMARKED = "after it claimed", "after its letter was taken", "before it marked"
 Act = Callable[[Talk], None]
 
 
@@ -66,45 +64,6 @@ def names(database: Database) -> set[str]:
         }
 
 
-class Killing:
-    """The first worker that comes to a point is killed there; `fired` once that is done, with what proves it."""
-
-    def __init__(self, database: Database, ledger: Ledger) -> None:
-        self.workers: list[Working] = []
-        self.victim: Working | None = None
-        self.fired = threading.Event()
-        self._database, self._ledger = database, ledger
-
-    def when_it_has_claimed(self, talk: Talk) -> None:
-        """It has connected to the mail server, which it does with messages in its hands, and has said nothing."""
-        assert claimed(self._database).total() > 0
-        self._kill(talk)
-
-    def when_its_letter_is_taken(self, talk: Talk) -> None:
-        """The server's yes lies in its socket, and it never reads it."""
-        message_id, worker = read_letter(talk), who(self.workers, talk)
-        worker.freeze()
-        self._ledger.say_yes(talk, message_id)
-        eventually(lambda: unread(talk) > 0)
-        self._kill(talk)
-
-    def when_it_would_mark(self, talk: Talk) -> None:
-        """It has read the server's yes, and can write nothing down."""
-        message_id, worker = read_letter(talk), who(self.workers, talk)
-        with unwritable(self._database):
-            worker.freeze()
-            self._ledger.say_yes(talk, message_id)
-            eventually(lambda: unread(talk) > 0)
-            worker.thaw()
-            eventually(lambda: unread(talk) == 0)
-            self._kill(talk)
-
-    def _kill(self, talk: Talk) -> None:
-        self.victim = who(self.workers, talk)
-        self.victim.kill()
-        self.fired.set()
-
-
 @contextmanager
 def mail_server(first: Mapping[str, Act], ledger: Ledger, environ: dict[str, str]) -> Iterator[Awkward]:
     """A mail server that treats its first connection as planned and takes all that comes over the others."""
@@ -113,26 +72,29 @@ def mail_server(first: Mapping[str, Act], ledger: Ledger, environ: dict[str, str
         yield server
 
 
-POINTS: dict[str, tuple[str, Callable[[Killing], Act], int]] = {
-    "after it claimed": ("banner", lambda killing: killing.when_it_has_claimed, 0),
-    "after its letter was taken": ("DATA", lambda killing: killing.when_its_letter_is_taken, 1),
-    "before it marked": ("DATA", lambda killing: killing.when_it_would_mark, 1),
-}
+def plan(killing: Killing, ledger: Ledger, point: str) -> Mapping[str, Act]:
+    """What the mail server does to its first connection, so that the worker is killed at this point."""
+    if point == CLAIMED:
+        return {"banner": lambda talk: killing.once_it_has_claimed(talk.connection)}
+
+    def kill(talk: Talk) -> None:
+        message_id = read_letter(talk)
+        strike = killing.once_it_is_told_yes if point == TAKEN else killing.before_it_marks
+        strike(talk.connection, lambda: ledger.say_yes(talk, message_id))
+
+    return {"DATA": kill}
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [CLAIMED, TAKEN, UNMARKED])
 def test_a_worker_that_is_killed_loses_no_letter_and_doubles_one_at_most(
     point: str, database: Database, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    step, act, doubled = POINTS[point]
-    ledger = Ledger()
-    killing = Killing(database, ledger)
-    with mail_server({step: act(killing)}, ledger, environ), at_work(environ, tmp_path, "one", "two") as workers:
+    ledger, killing, doubled = Ledger(), Killing(database), int(point != CLAIMED)
+    first = plan(killing, ledger, point)
+    with mail_server(first, ledger, environ), at_work(environ, tmp_path, "one", "two") as workers:
         killing.workers = workers
         post_all(environ, database)
         eventually(killing.fired.is_set)
-        assert killing.victim is not None
-        assert killing.victim.process.returncode == -signal.SIGKILL
         eventually(lambda: len(left_alone(database)) == 1)
         (dead,) = left_alone(database)
         assert len(names(database) - set(ledger.taken)) == in_hand(database) - doubled, "these would never arrive"
@@ -143,17 +105,6 @@ def test_a_worker_that_is_killed_loses_no_letter_and_doubles_one_at_most(
             assert [worker.stop() for worker in alive] == [0, 0]
     assert set(ledger.taken) == names(database)
     assert ledger.doubled == doubled
-
-
-def left_alone(database: Database) -> set[str]:
-    """Whose hands the messages are in, once none waits that another could take: of two, then, who is dead."""
-    with database.reading() as db:  # in one snapshot
-        waiting = set(db.scalars(text("select worker from outbox_message where state = 'waiting'")))
-    return set() if None in waiting else waiting
-
-
-def in_hand(database: Database) -> int:
-    return claimed(database).total()
 
 
 def test_a_worker_that_is_killed_before_it_could_claim_has_changed_nothing(
@@ -192,7 +143,7 @@ def test_a_worker_that_is_told_to_end_takes_leave_with_nothing_in_its_hands(
     def tell_it_to_end(talk: Talk) -> None:
         message_id = read_letter(talk)
         assert in_hand(database) > 1
-        who(workers, talk).process.terminate()
+        who(workers, talk.connection).process.terminate()
         told.set()
         ledger.say_yes(talk, message_id)
         ledger.take_more(talk)
@@ -203,7 +154,8 @@ def test_a_worker_that_is_told_to_end_takes_leave_with_nothing_in_its_hands(
     ):
         post_all(environ, database)
         eventually(told.is_set)
-        assert workers[0].process.wait(STOP_SECONDS) == 0
+        workers[0].process.join(STOP_SECONDS)
+        assert workers[0].process.exitcode == 0
         found = states(database)
         assert found["sent"] == ledger.taken.total() < LETTERS
         assert in_hand(database) == 0
@@ -256,7 +208,7 @@ def test_two_workers_of_which_nobody_is_killed_double_nothing(
     ledger = Ledger()
     with (
         mail_server({"DATA": hold_the_first(ledger)}, ledger, environ),
-        at_work(environ, tmp_path, "one", "two", command=WORK),
+        at_work(environ, tmp_path, "one", "two"),
     ):
         post_all(environ, database)
         eventually(lambda: states(database) == {"sent": LETTERS})
@@ -270,7 +222,7 @@ def test_twin_two_workers_without_leases_double_letters_though_nobody_was_killed
     ledger = Ledger()
     with (
         mail_server({"DATA": hold_the_first(ledger)}, ledger, environ),
-        at_work(environ, tmp_path, "one", "two", command=WORK_WITHOUT_LEASE),
+        at_work(environ, tmp_path, "one", "two", before=without_leases),
     ):
         post_all(environ, database)
         eventually(lambda: ledger.doubled > 0)

@@ -1,13 +1,13 @@
 """Workers in processes of their own, and the mail server at which a test has them exactly where it wants them."""
 
+import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from email import message_from_bytes
 from pathlib import Path
 
@@ -15,45 +15,28 @@ import psutil
 from sqlalchemy import text
 
 from booking.database import Database
-from tests.delivery.mailbox import Talk
-from tests.faults.crowd import eventually
-from tests.postgres import quit_with_parent
-from tests.service import COMMAND, STOP_SECONDS, surroundings
-
-WORK: tuple[str | Path, ...] = (COMMAND, "work")
-# Whose lease has ended before it began: for the twins.
-WORK_WITHOUT_LEASE: tuple[str | Path, ...] = (
-    sys.executable,
-    "-c",
-    """
-import sys
-from datetime import timedelta
-from booking.app import main
 from booking.operations import leases
 from booking.worker import postman
+from tests.delivery.mailbox import Talk
+from tests.faults.crowd import eventually
+from tests.service import STOP_SECONDS, start
 
-leases.LEASE, postman.LONGEST_SENDING = timedelta(minutes=-1), timedelta(minutes=-2)
-sys.argv = ["booking", "work"]
-main()
-""",
-)
+Before = Callable[[], None] | None
+
+
+def without_leases() -> None:
+    """Let leases have ended before they began: for the twins."""
+    leases.LEASE, postman.LONGEST_SENDING = timedelta(minutes=-1), timedelta(minutes=-2)
 
 
 class Working:
     """A running `booking work`."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path, name: str, command: Sequence[str | Path]) -> None:
+    def __init__(self, environ: Mapping[str, str], folder: Path, name: str, before: Before = None) -> None:
         self.log = folder / f"work-{name}.log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=surroundings() | dict(environ),
-                preexec_fn=quit_with_parent,  # noqa: PLW1509  one system call, before any thread of the child
-            )
+        self.process = start(["work"], environ, folder, self.log, before)
+        assert self.process.pid is not None
+        self.pid = self.process.pid
 
     @property
     def output(self) -> str:
@@ -61,46 +44,44 @@ class Working:
         return self.log.read_text()
 
     def wait_until_it_works(self) -> "Working":
-        eventually(lambda: "Working." in self.output or self.process.poll() is not None)
-        assert self.process.poll() is None, self.output
+        eventually(lambda: "Working." in self.output or self.process.exitcode is not None)
+        assert self.process.exitcode is None, self.output
         return self
 
     def freeze(self) -> None:
         """Let it do nothing more, between two instructions."""
-        self.process.send_signal(signal.SIGSTOP)
-        eventually(lambda: psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)
+        os.kill(self.pid, signal.SIGSTOP)
+        eventually(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
 
     def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it between two instructions."""
         self.process.kill()
-        self.process.wait()
+        self.process.join()
 
-    def stop(self) -> int:
+    def stop(self) -> int | None:
         """Ask it to end, and return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS)
+        self.process.terminate()
+        self.process.join(STOP_SECONDS)
+        return self.process.exitcode
 
     def talks_from(self, port: int) -> bool:
         """Whether it is who has a connection from this port."""
-        ours = psutil.Process(self.process.pid).net_connections(kind="tcp")
+        ours = psutil.Process(self.pid).net_connections(kind="tcp")
         return port in {each.laddr.port for each in ours}
 
 
 @contextmanager
-def at_work(
-    environ: Mapping[str, str], folder: Path, *names: str, command: Sequence[str | Path] = WORK
-) -> Iterator[list[Working]]:
+def at_work(environ: Mapping[str, str], folder: Path, *names: str, before: Before = None) -> Iterator[list[Working]]:
     """As many workers as names, all at once; whoever is left at the end is killed."""
-    workers = [Working(environ, folder, name, command) for name in names]
+    workers = [Working(environ, folder, name, before) for name in names]
     try:
         yield [worker.wait_until_it_works() for worker in workers]
     finally:
         for worker in workers:
-            if worker.process.poll() is None:
-                worker.kill()
+            worker.kill()
 
 
 # ---------------------------------------------------------------- the mail server
@@ -145,30 +126,24 @@ def read_letter(talk: Talk) -> str:
     return str(letter["Message-ID"])
 
 
-def other_end(talk: Talk) -> int:
-    """The port from which somebody talks."""
-    port: int = talk.connection.getpeername()[1]
-    return port
-
-
-def unread(talk: Talk) -> int:
+def unread(connection: socket.socket) -> int:
     """How many bytes lie in the other side's socket that its program has not read: the kernel's own word."""
-    here = talk.connection.getsockname()
-    there = talk.connection.getpeername()
+    here, there = connection.getsockname(), connection.getpeername()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[1] == _in_hex(there) and fields[2] == _in_hex(here):
             return int(fields[4].partition(":")[2], 16)
-    raise AssertionError("the connection is gone")
+    return 0  # the other side has read what it wanted, and has gone
 
 
 def _in_hex(address: tuple[str, int]) -> str:
     return f"{socket.inet_aton(address[0])[::-1].hex().upper()}:{address[1]:04X}"
 
 
-def who(workers: Sequence[Working], talk: Talk) -> Working:
+def who(workers: Sequence[Working], connection: socket.socket) -> Working:
     """The worker at the other end of a connection."""
-    (found,) = [worker for worker in workers if worker.talks_from(other_end(talk))]
+    port = connection.getpeername()[1]
+    (found,) = [worker for worker in workers if worker.talks_from(port)]
     return found
 
 
