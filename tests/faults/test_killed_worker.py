@@ -38,17 +38,19 @@ Act = Callable[[Talk], None]
 
 
 @pytest.fixture
-def environ(environ: dict[str, str], catalog: Catalog) -> dict[str, str]:
-    """A clinic that does nothing but deliver, and says what it waits for."""
+def environ(environ: dict[str, str], database: Database, catalog: Catalog) -> dict[str, str]:
+    """A clinic that does nothing but deliver, whatever the hour (today's digest is said to be written), and says what
+    it waits for.
+    """
+    with database.transaction() as db:
+        vitals.beat(db, digest.EVENT, datetime.now(UTC))
     return environ | {"BOOKING_WATCH_MINUTES": "0", "BOOKING_LOG_LEVEL": "debug"}
 
 
 def post_all(environ: Mapping[str, str], database: Database) -> None:
-    """Let everybody post; the digest of the day is said to be written, whatever the hour."""
+    """Let everybody post."""
     premises, now = open_runtime(config.load(environ, None)), datetime.now(UTC)
     try:
-        with database.transaction() as db:
-            vitals.beat(db, digest.EVENT, now)
         for number in range(VISITORS):
             reception.receive(premises, read(form(f"visitor{number}")), now)
     finally:
