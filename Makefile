@@ -4,8 +4,8 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
-# One pytest process for each, all on the one PostgreSQL server of the run.
-WORKERS ?= 2
+# So many pytest processes, all on the one PostgreSQL server of the run: three keep two cores busy, for tests also wait.
+WORKERS ?= 3
 # More words for pytest: make test ARGS="tests/domain -k phone".
 ARGS  ?=
 UV    ?= uv

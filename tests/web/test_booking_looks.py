@@ -62,14 +62,6 @@ class Gate:
 # ---------------------------------------------------------------- within reach
 
 
-@pytest.mark.slow
-def test_every_state_passes_both_accessibility_checks(guest: Guest) -> None:
-    guest.page.emulate_media(reduced_motion="reduce")
-    for state in (loading, failed, chosen, taken, signs, thanked, own_appointment):
-        state(guest.opens())
-        guest.page.unroute_all()
-
-
 def loading(guest: Guest) -> None:
     gate = Gate(guest.page, SLOTS)
     guest.page.get_by_role("radio", name=ADJUSTMENT).check()
@@ -142,6 +134,13 @@ def own_appointment(guest: Guest) -> None:
 def reference(guest: Guest) -> str:
     """A reference of ours: the success page is one for any of them."""
     return str(ask(guest.server, "/api/v1/leads", {"email": "eve@example.com"})["reference"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", [loading, failed, chosen, taken, signs, thanked, own_appointment])
+def test_every_state_passes_both_accessibility_checks(guest: Guest, state: Callable[[Guest], None]) -> None:
+    guest.page.emulate_media(reduced_motion="reduce")
+    state(guest.opens())
 
 
 # ---------------------------------------------------------------- nothing jumps, and what is chosen stays in view
