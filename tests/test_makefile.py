@@ -108,7 +108,7 @@ def test_a_clone_that_was_moved_is_installed_anew(ready: Machine) -> None:
 
 def test_the_tests_alone_install_what_they_need(ready: Machine) -> None:
     ready.make("test", "ARGS=-k phone")
-    assert ready.asked() == [*SHIPPED, *TESTED, "python -m pytest -n 2 -k phone"]
+    assert ready.asked() == [*SHIPPED, *TESTED, "python -m pytest -n 3 -k phone"]
 
 
 def test_a_program_that_no_wheel_carries_is_named_in_one_line_where_it_cannot_be_installed(ready: Machine) -> None:
