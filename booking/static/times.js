@@ -39,6 +39,7 @@ export function chooser(form, changed) {
 
   async function load(from = "", quietly = false) {
     asked?.abort();
+    asked = null;
     const query = question(from);
     part("week").hidden = !query;
     part("note").hidden = Boolean(query);

@@ -70,7 +70,7 @@ class Guest:
 
     def sees_times(self) -> None:
         """Wait until a week is there, and no longer loading."""
-        expect(self.page.locator(".week:not(.loading) .time").first).to_be_attached()
+        expect(self.page.locator(".week:not(.loading) .day + .panel .time").first).to_be_attached()
 
     @property
     def times(self) -> Locator:

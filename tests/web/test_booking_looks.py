@@ -206,6 +206,17 @@ def test_of_two_questions_the_last_is_answered(guest: Guest) -> None:
     expect(page.get_by_role("radio", name="Dr. Juniper Tidewell")).to_be_visible()
 
 
+def test_a_question_taken_back_is_no_failure(guest: Guest) -> None:
+    page = guest.opens().page
+    guest.asks_for(ADJUSTMENT)
+    with page.expect_event("requestfailed", lambda request: "massage" in request.url):
+        Gate(page, SLOTS)
+        page.get_by_role("radio", name="Massage Therapy").check()
+        page.get_by_role("radio", name=ADJUSTMENT).check()
+    guest.sees_times()
+    expect(page.get_by_text("We cannot show our times just now.")).to_be_hidden()
+
+
 # ---------------------------------------------------------------- days with nothing, and times that cannot be shown
 
 
