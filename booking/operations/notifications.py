@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from booking.domain.status import AppointmentStatus, MessageState
@@ -122,7 +122,8 @@ def visit_changed(
     """Tell how a visit stands after it was booked for an earlier enquiry, moved, cancelled or restored.
 
     What was to be told of it before is withdrawn: one message tells the last state. The reminders follow the visit.
-    Who changed it is not told that they did, but for the visitor, who wants to see it in writing.
+    Who changed it is not told that they did, but for the visitor, who wants to see it in writing. That a visit is
+    cancelled of which they cannot have heard yet, they are not told either.
     """
     person = person_of(db, visit.lead_id)
     event, due_at = _event_of(visit), now + (GRACE if by_desk else timedelta())
@@ -131,8 +132,12 @@ def visit_changed(
     found = _to_visitor(event, telling, person, key, due_at, visit)
     if not by_desk:
         found += _to_desk(event, telling, person, key, now, visit)
-        if visit.told:  # they saw it done: should the desk undo it before the letter goes, they must hear of that
-            visit.told = dict.fromkeys(visit.told, SEEN_SINCE)
+        # They saw it done: should the desk undo it before the letter goes, they must hear of that.
+        ways = visit.told or [channel for channel, _ in person.ways(telling)]
+        seen = dict.fromkeys(ways, SEEN_SINCE) or None
+        db.execute(update(Appointment).where(Appointment.id == visit.id).values(told=seen))
+    elif event == CANCELLED and not _may_know(db, visit):
+        found = []
     found += _to_programs(event, person, key, due_at, visit)
     if AppointmentStatus(visit.status).is_ahead:
         found += reminders.plan(visit, person.ways(telling), now)
@@ -156,6 +161,16 @@ def _event_of(visit: Appointment) -> str:
     if visit.status == AppointmentStatus.CANCELLED:
         return CANCELLED
     return MOVED if visit.told else BOOKED
+
+
+def _may_know(db: Session, visit: Appointment) -> bool:
+    """Whether the visitor may know of a visit: they booked it with their enquiry, or a message of it was begun."""
+    of_visit = select(OutboxMessage.id).where(
+        OutboxMessage.appointment_id == visit.id,
+        OutboxMessage.audience == "visitor",
+        or_(OutboxMessage.event == LEAD_CAPTURED, OutboxMessage.attempts > 0),
+    )
+    return bool(visit.told) or db.scalar(of_visit.limit(1)) is not None
 
 
 def _key_of(visit: Appointment) -> tuple[str, ...]:

@@ -171,6 +171,29 @@ def test_what_the_desk_books_and_moves_within_the_grace_is_one_booking(clinic: C
     assert to_visitor(clinic) == [MOVED], "from then on it is moved"
 
 
+def test_what_the_desk_books_and_cancels_within_the_grace_is_told_to_nobody(clinic: Clinic, database: Database) -> None:
+    cancelled = clinic.cancel(clinic.book("short", TEN, "ann", by_desk=True), by="desk", by_desk=True)
+    assert waiting(database) == []
+    clinic.restore(cancelled)
+    clinic.now += GRACE
+    assert to_visitor(clinic) == [BOOKED]
+
+
+def test_what_the_visitor_booked_and_the_desk_cancels_at_once_is_told_to_them(clinic: Clinic) -> None:
+    """The twin: no letter has gone yet, but the page has told them of their visit."""
+    clinic.cancel(clinic.book("short", TEN, "ann"), by="desk", by_desk=True)
+    clinic.now += GRACE
+    assert to_visitor(clinic) == [CANCELLED]
+
+
+def test_a_booking_on_its_way_when_the_desk_cancels_it_is_followed_by_the_cancellation(clinic: Clinic) -> None:
+    visit = clinic.book("short", TEN, "ann", by_desk=True)
+    clinic.now += GRACE
+    assert [event for event, _ in deliver(clinic, but=lambda: clinic.cancel(visit, by="desk", by_desk=True))] == [BOOKED]
+    clinic.now += GRACE
+    assert to_visitor(clinic) == [CANCELLED]
+
+
 def test_a_request_that_the_desk_accepts_is_told_after_the_grace(clinic: Clinic, database: Database) -> None:
     visit = clinic.book("short", TEN, "ann", status=AppointmentStatus.PENDING)
     assert to_visitor(clinic) == [BOOKED]
