@@ -34,6 +34,7 @@ class Machine:
             (self.programs / name).symlink_to(str(shutil.which(name)))
 
     def add_program(self, name: str, text: str) -> None:
+        (self.programs / name).unlink(missing_ok=True)  # it may be a link to the machine's own
         (self.programs / name).write_text(text)
         (self.programs / name).chmod(0o755)
 

@@ -17,6 +17,10 @@ from booking.worker import correspondence, events
 Send = Callable[[Claimed, Ready, datetime], None]
 
 
+class Closed(Exception):
+    """Nobody listens at the end of this lane any more; what is in it waits."""
+
+
 @dataclass(frozen=True)
 class Lane:
     """A channel, and its one recipient where each has a lane of their own."""
@@ -30,7 +34,7 @@ class Lane:
 
 @contextmanager
 def open_lane(lane: Lane, premises: Runtime) -> Iterator[Send]:
-    """What hands a message of the lane over; raises TryLater and Refused when called."""
+    """What hands a message of the lane over; raises TryLater, Refused and Closed when called."""
     if lane.channel == "mail":
         mailer = premises.outside.open_mailer()
         try:
@@ -56,6 +60,6 @@ def _call(premises: Runtime, claimed: Claimed, ready: Ready, at: datetime) -> No
     with premises.database.reading() as db:
         receiver = webhooks.receiver(db, premises.keyring, claimed.recipient)
     if receiver is None:
-        raise TryLater("the webhook is disabled")
+        raise Closed("the webhook is disabled")
     body = json.dumps(events.payload(claimed, ready, whole=receiver.whole)).encode()
     webhook.send(receiver.url, claimed.name, body, receiver.secrets, at, guard=premises.outside.guarded)

@@ -17,7 +17,7 @@ from booking.operations import fates, last_look, leases, webhooks
 from booking.operations.last_look import Done, Later, Ready
 from booking.operations.leases import Claimed
 from booking.runtime import Runtime
-from booking.worker.lanes import Lane, Send, open_lane
+from booking.worker.lanes import Closed, Lane, Send, open_lane
 
 BATCH = 25
 # A message is not begun when its lease might end while it is sent.
@@ -84,6 +84,8 @@ class Postman:
             with open_lane(lane, self._premises) as send:
                 while self._deliver_some(lane, send):
                     pass
+        except Closed:
+            log.info("lane_closed", lane=str(lane))
         except DatabaseAway as away:
             self._broken.add(lane)
             log.debug("postman_waits", reason=str(away))
@@ -97,27 +99,38 @@ class Postman:
         with database.transaction() as db:
             now = self._clock()
             batch = leases.claim(db, self._name, lane.channel, now, limit=BATCH, recipient=lane.recipient)
-        for number, claimed in enumerate(batch):
-            self._premises.traffic.give_way()
-            if self._stopping.is_set() or self._clock() + LONGEST_SENDING > claimed.lease_until:
+        left = list(batch)
+        try:
+            while left and self._may_begin(left[0]):
+                self._deliver(left.pop(0), send)
+        finally:  # also when the lane breaks down or closes in the middle
+            if left:
                 with database.transaction() as db:
-                    leases.give_back(db, self._name, batch[number:])
-                return not self._stopping.is_set()
-            self._deliver(claimed, send)
+                    leases.give_back(db, self._name, left)
         return bool(batch) and not self._stopping.is_set()
 
+    def _may_begin(self, claimed: Claimed) -> bool:
+        self._premises.traffic.give_way()
+        return not self._stopping.is_set() and self._clock() + LONGEST_SENDING <= claimed.lease_until
+
     def _deliver(self, claimed: Claimed, send: Send) -> None:
-        found = self._look(claimed)
-        if isinstance(found, Ready):
-            self._hand_over(claimed, found, send)
-        elif isinstance(found, Done):
-            state, reason = found.state, found.reason
-            self._write_down(
-                claimed, lambda db: leases.finish(db, self._name, claimed.id, state, reason, self._clock())
-            )
-        elif isinstance(found, Later):
-            due_at, why = found.due_at, found.reason
-            self._write_down(claimed, lambda db: leases.put_off(db, self._name, claimed.id, due_at, why, tried=False))
+        try:
+            found = self._look(claimed)
+            if isinstance(found, Ready):
+                send(claimed, found, self._clock())
+        except Undelivered as failure:
+            self._failed(claimed, failure)
+        except Closed as closed:
+            waits = Later(claimed.due_at, str(closed))
+            self._write_down(claimed, lambda db: self._settle(db, claimed, waits))
+            raise
+        except DatabaseAway:
+            raise  # nothing was sent: its lease ends, and it comes again
+        except Exception as broken:  # a template or a fault of ours: only this message waits for it
+            log.exception("message_not_written", about=claimed.event, message=claimed.name)
+            self._failed(claimed, TryLater(f"it could not be written ({type(broken).__name__}); see the log"))
+        else:
+            self._write_down(claimed, lambda db: self._settle(db, claimed, found))
 
     def _look(self, claimed: Claimed) -> Ready | Done | Later | None:
         premises, now = self._premises, self._clock()
@@ -130,20 +143,14 @@ class Postman:
             except Unreadable:
                 return Later(now + leases.wait_after(claimed.attempts), UNREADABLE)
 
-    def _hand_over(self, claimed: Claimed, ready: Ready, send: Send) -> None:
-        try:
-            send(claimed, ready, self._clock())
-        except Undelivered as failure:
-            self._failed(claimed, failure)
-        except DatabaseAway:
-            raise  # nothing was sent: its lease ends, and it comes again
-        except Exception as broken:  # a template or a fault of ours: only this message waits for it
-            log.exception("message_not_written", about=claimed.event, message=claimed.name)
-            self._failed(claimed, TryLater(f"it could not be written ({type(broken).__name__}); see the log"))
-        else:
-            self._write_down(
-                claimed, lambda db: fates.sent(db, self._name, claimed, ready.to_tell, self._clock())
-            )  # fmt: skip
+    def _settle(self, db: Any, claimed: Claimed, found: Ready | Done | Later | None) -> bool:
+        if isinstance(found, Ready):
+            return fates.sent(db, self._name, claimed, found.to_tell, self._clock())
+        if isinstance(found, Done):
+            return leases.finish(db, self._name, claimed.id, found.state, found.reason, self._clock())
+        if isinstance(found, Later):
+            return leases.put_off(db, self._name, claimed.id, found.due_at, found.reason, tried=False)
+        return True  # it was withdrawn, or another worker has it
 
     def _failed(self, claimed: Claimed, failure: Undelivered) -> None:
         log.warning("message_not_taken", about=claimed.event, channel=claimed.channel, message=claimed.name,

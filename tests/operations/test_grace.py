@@ -189,7 +189,9 @@ def test_what_the_visitor_booked_and_the_desk_cancels_at_once_is_told_to_them(cl
 def test_a_booking_on_its_way_when_the_desk_cancels_it_is_followed_by_the_cancellation(clinic: Clinic) -> None:
     visit = clinic.book("short", TEN, "ann", by_desk=True)
     clinic.now += GRACE
-    assert [event for event, _ in deliver(clinic, but=lambda: clinic.cancel(visit, by="desk", by_desk=True))] == [BOOKED]
+    assert [event for event, _ in deliver(clinic, but=lambda: clinic.cancel(visit, by="desk", by_desk=True))] == [
+        BOOKED
+    ]
     clinic.now += GRACE
     assert to_visitor(clinic) == [CANCELLED]
 

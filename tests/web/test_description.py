@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -135,7 +136,7 @@ def enquire(story: Story) -> None:
     story.ask("/leads?name=Ada&email=ada%40example.com", headers=BROWSER)
     story.ask("/leads?name=Ada&email=ada%40example.com&message=x")
     story.ask("/leads?name=Ada")
-    story.ask(f"/leads?email=eve%40example.com&service={ADJUSTMENT}&starts_at={slot['starts_at'].replace('+', '%2B')}")
+    story.ask(f"/leads?{urlencode({'email': 'eve@example.com'} | wish(slot))}")
 
 
 def look(story: Story) -> None:
@@ -165,7 +166,9 @@ def keep(story: Story) -> None:
 
 
 def manage(story: Story) -> None:
-    first, other = story.link(ADA), free(story.client)[-1]["starts_at"]
+    slots = free(story.client)
+    first = story.link(ADA)
+    other = [slot["starts_at"] for slot in slots if slot["practitioner"] == slots[0]["practitioner"]][-1]
     over = story.link(BEN)
     with story.runtime.database.transaction() as db:
         now, name = datetime.now(UTC), story.client.get(over, headers=AS_JSON).get_json()["appointment"]["reference"]

@@ -233,6 +233,7 @@ def test_a_program_that_is_gone_is_told_no_more_and_what_waits_for_it_is_kept(of
         number, _ = at_work.listen(program.url)
         at_work.post()
         at_work.post(BEN)
+        at_work.post(BEN | {"message": "And at what time?"})
         at_work.deliver()
         assert len(program.requests) == 1
         at_work.deliver(hours=1)
@@ -240,10 +241,11 @@ def test_a_program_that_is_gone_is_told_no_more_and_what_waits_for_it_is_kept(of
     with at_work.premises.database.reading() as db:
         row = db.get_one(Webhook, number)
         assert (row.disabled_at is not None, row.disabled_because) == (True, fates.GONE)
-    assert [each.state for each in at_work.messages(recipient=str(number))] == ["dead", "waiting"]
-    assert at_work.message(recipient=str(number), state="waiting").reason == "the webhook is disabled"
+    gone, *waiting = at_work.messages(recipient=str(number))
+    assert (gone.state, waiting[0].reason) == ("dead", "the webhook is disabled")
+    assert {(each.state, each.attempts, each.worker) for each in waiting} == {("waiting", 0, None)}
     at_work.post(BEN | {"message": "Another question"})
-    assert len(at_work.messages(recipient=str(number))) == 2, "nobody listens, so nothing is written for anybody"
+    assert len(at_work.messages(recipient=str(number))) == 3, "nobody listens, so nothing is written for anybody"
 
 
 def test_what_waited_for_a_program_that_was_disabled_is_told_once_it_is_enabled(office: Open) -> None:

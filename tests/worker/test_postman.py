@@ -16,7 +16,7 @@ import pytest
 import booking
 from booking.database import Database, DatabaseAway
 from booking.delivery.letters import Letters
-from booking.models.outbox import OutboxMessage
+from booking.models.outbox import FACTS, OutboxMessage
 from booking.operations import last_look, leases
 from booking.worker import Worker, postman
 from booking.worker.postman import Postman
@@ -160,6 +160,22 @@ def test_a_broken_template_holds_up_its_own_letter_alone_and_never_the_booking(
     assert at_work.message(audience="desk").state == "waiting", "it rests as any other"
     at_work.deliver(hours=1)
     assert at_work.message(audience="desk").state == "sent", "mended, it goes"
+
+
+def test_a_message_whose_facts_are_none_holds_up_itself_alone(office: Open) -> None:
+    at_work = office()
+    at_work.post(BEN)
+    at_work.post()
+    poison = at_work.messages(recipient=BEN["email"])[0]
+    key = poison.dedupe_key.hex()
+    with at_work.premises.database.transaction() as db:
+        db.get_one(OutboxMessage, poison.id).facts = at_work.premises.keyring.seal(
+            "nothing that was written", FACTS, key
+        )
+    at_work.deliver()
+    waits = at_work.message(state="waiting")
+    assert (waits.id, waits.reason) == (poison.id, "it could not be written (JSONDecodeError); see the log")
+    assert {each.state for each in at_work.messages() if each.id != poison.id} == {"sent"}
 
 
 # ---------------------------------------------------------------- a database that goes away
