@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from booking.domain.status import MessageState
 from booking.keyring import Keyring, Unreadable
+from booking.models.appointment import Appointment
+from booking.models.lead import Lead
 from booking.models.outbox import FACTS, OutboxMessage, Webhook
 from booking.operations import outbox
 from booking.operations.outbox import WAITS, Message
@@ -21,6 +23,7 @@ SHARER, SHARED_AT_ONCE = "sharer", 5
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(hours=1)
 
 messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
+visits, leads = cast(Table, Appointment.__table__), cast(Table, Lead.__table__)
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,9 @@ def claim(
 
     What a lead's recipient is to be told comes in order: a message waits for those before it.
     """
-    given = {"way": channel, "now": now, "lease": now + LEASE, "me": worker, "some": limit}
-    statement = _CLAIM if recipient is None else _CLAIM_FOR
-    rows = db.connection().execute(statement, given | {"whom": recipient or ""}).all()
-    found = [Claimed(*row) for row in rows]
-    return sorted(found, key=lambda message: (message.due_at, message.id))
+    if recipient is None:
+        return _claimed(db, _CLAIM, worker, channel, now, some=limit)
+    return _claimed(db, _CLAIM_FOR, worker, channel, now, some=limit, whom=recipient)
 
 
 def is_due(db: Session, channel: str, now: datetime, *, recipient: str | None = None) -> bool:
@@ -96,6 +97,8 @@ def put_off(db: Session, worker: str, message_id: int, due_at: datetime, reason:
 
 def give_back(db: Session, worker: str, claimed: Sequence[Claimed]) -> None:
     """Let others have what this worker claimed and did not try."""
+    if not claimed:
+        return
     ids = [message.id for message in claimed]
     own = (messages.c.id.in_(ids), messages.c.worker == worker, messages.c.state == MessageState.WAITING)
     free = {"worker": None, "lease_until": None, "attempts": messages.c.attempts - 1}
@@ -105,9 +108,9 @@ def give_back(db: Session, worker: str, claimed: Sequence[Claimed]) -> None:
 def share_out(db: Session, keyring: Keyring, now: datetime) -> int:
     """Make of some messages to programs one for each of them; returns how many events were shared out.
 
-    In three statements, however many: whoever posts a form meanwhile waits for this.
+    In a few statements, however many: whoever posts a form meanwhile waits for this.
     """
-    found = claim(db, SHARER, "webhook", now, limit=SHARED_AT_ONCE, recipient="")
+    found = _claim_within_reach(db, now)
     active = db.scalars(select(webhooks.c.id).where(webhooks.c.disabled_at.is_(None)).order_by(webhooks.c.id)).all()
     shares = {event.id: _shares(keyring, event, active, now) for event in found}
     outbox.write(db, keyring, [share for some in shares.values() for share in some or ()], now)
@@ -122,6 +125,33 @@ def wait_after(attempts: int, chance: float | None = None) -> timedelta:
     """How long a message rests after an attempt: twice as long each time, give or take a half, at most an hour."""
     doubled = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempts - 1, 20))
     return doubled * (0.5 + (random.random() if chance is None else chance))  # noqa: S311  spreads load, guards nothing
+
+
+def _claim_within_reach(db: Session, now: datetime) -> list[Claimed]:
+    """Claim the next events whose visit and enquiry nobody is changing; these stay as they are until the commit.
+
+    Whoever changes a visit locks its row and then its messages. A share is a new row that names the visit: to wait for
+    that with the event in hand would be a deadlock, so the event is shared out a moment later.
+    """
+    connection = db.connection()
+    due = select(messages.c.id, messages.c.appointment_id, messages.c.lead_id).where(*_due("webhook", now), _to(""))
+    found = connection.execute(due.order_by(messages.c.due_at, messages.c.id).limit(SHARED_AT_ONCE)).all()
+    for table, column in ((visits, 1), (leads, 2)):
+        free = {None, *_lock_free(db, table, {row[column] for row in found} - {None})}
+        found = [row for row in found if row[column] in free]
+    these = {"these": [row.id for row in found], "some": SHARED_AT_ONCE}
+    return _claimed(db, _CLAIM_THESE, SHARER, "webhook", now, **these) if found else []
+
+
+def _lock_free(db: Session, table: Table, ids: set[int]) -> Iterable[int]:
+    free = select(table.c.id).where(table.c.id.in_(ids)).order_by(table.c.id)
+    return db.connection().scalars(free.with_for_update(read=True, key_share=True, skip_locked=True)) if ids else ()
+
+
+def _claimed(db: Session, statement: Any, worker: str, channel: str, now: datetime, **more: Any) -> list[Claimed]:
+    given = {"way": channel, "now": now, "lease": now + LEASE, "me": worker} | more
+    found = [Claimed(*row) for row in db.connection().execute(statement, given)]
+    return sorted(found, key=lambda message: (message.due_at, message.id))
 
 
 def _shares(keyring: Keyring, event: Claimed, active: Sequence[int], now: datetime) -> list[Message] | None:
@@ -208,6 +238,7 @@ def _claim_statement(*more: ColumnElement[bool]) -> Any:
 
 _CLAIM = _claim_statement()
 _CLAIM_FOR = _claim_statement(_to(bindparam("whom")))
+_CLAIM_THESE = _claim_statement(messages.c.id.in_(bindparam("these", expanding=True)))
 _MINE = _mine(bindparam("whose"), bindparam("which"))
 _IS_MINE = select(messages.c.id).where(*_MINE)
 _FINISH = (

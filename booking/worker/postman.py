@@ -103,8 +103,8 @@ class Postman:
         try:
             while left and self._may_begin(left[0]):
                 self._deliver(left.pop(0), send)
-        finally:  # also when the lane breaks down or closes in the middle
-            if left:
+        finally:
+            if left:  # told to stop, out of time, or the lane has broken down or closed
                 with database.transaction() as db:
                     leases.give_back(db, self._name, left)
         return bool(batch) and not self._stopping.is_set()

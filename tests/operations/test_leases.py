@@ -15,12 +15,13 @@ from sqlalchemy import Select, bindparam, false, select, update
 from booking.database import Database
 from booking.domain.status import MessageState
 from booking.keyring import Keyring
+from booking.models.appointment import Appointment
 from booking.models.outbox import OutboxMessage
 from booking.operations import leases, outbox, webhooks
 from booking.operations.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, SHARED_AT_ONCE, Claimed
 from booking.operations.outbox import Message
 from tests.postgres import somebody_waits_for_a_lock
-from tests.visits import Clinic
+from tests.visits import TEN, Clinic
 
 MOMENT, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 GUARDED = pytest.mark.parametrize("guarded", [True, False], ids=["as it is", "twin without lease and lock"])
@@ -71,6 +72,8 @@ def remove_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Select, "with_for_update", lambda query, **_: query)
     monkeypatch.setattr(leases, "_CLAIM", leases._claim_statement())
     monkeypatch.setattr(leases, "_CLAIM_FOR", leases._claim_statement(leases._to(bindparam("whom"))))
+    these = leases.messages.c.id.in_(bindparam("these", expanding=True))
+    monkeypatch.setattr(leases, "_CLAIM_THESE", leases._claim_statement(these))
 
 
 # ---------------------------------------------------------------- one worker at a time
@@ -363,3 +366,30 @@ def test_an_event_that_cannot_be_read_is_tried_again_and_holds_up_no_other(clini
 def test_so_many_are_shared_out_in_one_transaction_and_the_others_in_the_next(clinic: Clinic) -> None:
     put(clinic, *(f"event {number}" for number in range(SHARED_AT_ONCE + 2)), channel="webhook", recipient="")
     assert [share_out(clinic), share_out(clinic), share_out(clinic)] == [SHARED_AT_ONCE, 2, 0]
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["as it is", "twin that waits with the message in hand"])
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_shares_out_does_not_wait_for_who_changes_the_visit(
+    guarded: bool, clinic: Clinic, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadlock otherwise: the one has the visit and wants its message, the other the message and wants the visit."""
+    add_programs(clinic, "one")
+    visit = clinic.book("short", TEN, "ann").row
+    put(clinic, "event", channel="webhook", recipient="", appointment_id=visit.id)
+    if not guarded:
+        monkeypatch.setattr(leases, "_lock_free", lambda _db, _table, ids: ids)
+    shared: list[int] = []
+    other = threading.Thread(target=lambda: shared.append(share_out(clinic)))
+    with database.transaction() as db:
+        db.get_one(Appointment, visit.id, with_for_update=True).token_digest = bytes(32)
+        db.flush()
+        other.start()
+        if guarded:
+            other.join(30)
+            assert shared == [0], "it did not wait for us, whose transaction is still open"
+        else:
+            assert somebody_waits_for_a_lock(database.engine)
+    other.join(30)
+    assert (shared, share_out(clinic)) == (([0], 1) if guarded else ([1], 0))
+    assert {(row.attempts, row.state) for row in rows(database) if row.recipient == ""} == {(1, "sent")}
