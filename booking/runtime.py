@@ -64,7 +64,7 @@ class Runtime:
     @property
     def telling(self) -> Telling:
         """Who at the clinic hears of things, and whether texts can be sent."""
-        return Telling(self.outside.desk, self.outside.texts is not None)
+        return Telling(self.outside.desk, self.outside.texts is not None, self.clinic.region)
 
     @property
     def zone(self) -> ZoneInfo:

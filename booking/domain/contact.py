@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
+from phonenumbers import PhoneNumberType, timezone
 
 LONGEST_NAME = 200
 EMAIL_DOMAINS = (
@@ -15,6 +16,9 @@ EMAIL_DOMAINS = (
 )  # fmt: skip
 # Real domains one slip away from a common one: suggesting here would doubt people who typed it right.
 REAL_NEIGHBOURS = ("mail.com", "email.com", "mac.com", "gmx.com", "ge.com", "love.com", "line.com", "act.net")
+TEXTABLE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+DOTS_MEAN_NOTHING = ("gmail.com", "googlemail.com")
+MOST_ZONES = 4  # a toll-free number is at home in forty
 DOMAIN = re.compile(r"(?!.*\.\d+$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
 NAMED_ADDRESS = re.compile(r"[^<>]*<\s*([^<>\s]+)\s*>")
 
@@ -75,6 +79,15 @@ def suggest(address: str) -> str:
     return f"{local}@{near}" if near else ""
 
 
+def mailbox(address: str) -> str:
+    """Where letters to an address arrive: no capitals, nothing after a plus sign, for Gmail no dots."""
+    local, at, domain = address.casefold().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in DOTS_MEAN_NOTHING:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}{at}{domain}"
+
+
 def read_phone(text: str, region: str) -> Phone:
     """Read a number in any way people write it; without a country code it belongs to `region` ("US")."""
     typed = unicodedata.normalize("NFKC", text).strip()
@@ -98,6 +111,24 @@ def dialled(e164: str, region: str) -> str:
     home = phonenumbers.region_code_for_number(number) == region
     style = phonenumbers.PhoneNumberFormat.NATIONAL if home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(number, style)
+
+
+def is_textable(e164: str, region: str) -> bool:
+    """Whether a number is one of `region` ("US") at which a person can be sent a text without a price of its own."""
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.region_code_for_number(number) == region and phonenumbers.number_type(number) in TEXTABLE
+
+
+def time_zones(e164: str) -> tuple[str, ...]:
+    """The zones in which a number is at home; empty where the number does not tell."""
+    try:
+        found: tuple[str, ...] = timezone.time_zones_for_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ()
+    return found if len(found) <= MOST_ZONES and timezone.UNKNOWN_TIMEZONE not in found else ()
 
 
 def _unlikely(typed: str) -> str:

@@ -52,7 +52,7 @@ ALIASES = {
     "preferred_times": (
         "preferredtime preferredtimes besttime besttimetocall preferreddate preferreddateandtime availability"
     ),
-    "consent_reply": "consent iagree agree privacyconsent privacy terms acceptterms gdpr privacypolicy",
+    "consent_reply": "consent iagree agree privacyconsent privacy gdpr privacypolicy",
     "consent_marketing": "marketing newsletter subscribe optin marketingconsent marketingoptin",
     "submission_key": "idempotencykey submissionid",
     "page_url": "page pageurl sourceurl landingpage url",

@@ -33,8 +33,9 @@ class OutboxMessage(Base):
     One event makes a message for each recipient on each channel; `audience` is the visitor, the desk or a program.
     A message to programs has no recipient until it is shared out. `dedupe_key` is one for what is told to whom, for
     ever: the Message-ID and the webhook id are made of it. Whoever delivers it has it under `worker` until
-    `lease_until`. After `useful_until` it is not worth sending. `reason` is for the desk;
-    `released` says that a person let it be sent after all.
+    `lease_until`. `mailbox` is a keyed digest of where it arrives, the same however the address is written. After
+    `useful_until` it is not worth sending. `reason` is for the desk; `released` says that a person let it be sent
+    after all.
     """
 
     __tablename__ = "outbox_message"
@@ -45,6 +46,7 @@ class OutboxMessage(Base):
     audience: Mapped[str] = mapped_column(String(10))
     channel: Mapped[str] = mapped_column(String(10))
     recipient: Mapped[str] = mapped_column(Text)
+    mailbox: Mapped[bytes] = mapped_column(LargeBinary(16))
     lead_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("lead.id", ondelete="CASCADE"), index=True)
     appointment_id: Mapped[int | None] = mapped_column(
         BigInteger, ForeignKey("appointment.id", ondelete="CASCADE"), index=True
@@ -65,7 +67,7 @@ class OutboxMessage(Base):
         CheckConstraint(f"state IN ({STATES})", name="state"),
         CheckConstraint("(state IN ('waiting', 'held')) = (done_at IS NULL)", name="done"),
         Index("ix_outbox_message_waiting", "channel", "due_at", "id", sqlite_where=WAITING, postgresql_where=WAITING),
-        Index(None, "recipient", "done_at"),
+        Index(None, "mailbox", "done_at"),
     )
 
 

@@ -17,7 +17,7 @@ from booking.domain.status import AppointmentStatus
 from booking.domain.submission import Submission
 from booking.models.appointment import Appointment
 from booking.models.lead import WATCH, Lead, LeadAlias
-from booking.operations import appointments, holds, leads, notifications
+from booking.operations import appointments, consents, holds, leads, notifications
 from booking.operations.appointments import Diary, Visit
 from booking.operations.leads import Captured, Desk
 from booking.operations.notifications import Person
@@ -173,7 +173,7 @@ def _tell(
         email=submission.email,
         phone=submission.phone,
         prefers_text=submission.contact_preference == "text",
-        may_text="reply" in submission.consents,
+        may_text=bool(consents.wording_shown(submission, desk.clinic, "reply")),
         urgent=captured.urgent,
         held=captured.held,
         programs=captured.programs,

@@ -1,35 +1,39 @@
 """The last look: right before a message is sent, whether it is still true and wanted, and what it says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from booking.domain import clock
+from booking.domain import quiet_hours
 from booking.domain.catalog import Catalog
 from booking.domain.status import AppointmentStatus, MessageState
 from booking.keyring import Keyring
 from booking.models.appointment import Appointment
 from booking.models.lead import Lead
 from booking.models.outbox import OutboxMessage, SmsStop
-from booking.operations import appointments, leases, reminders
+from booking.operations import appointments, leases, outbox, reminders
 from booking.operations.appointments import Visit
 from booking.operations.leases import Claimed
 from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, VISIT_EVENTS
 
 CONFIRMATIONS_A_DAY = 3
 A_DAY = timedelta(days=1)
-TEXTS_FROM, TEXTS_UNTIL = time(8), time(20)  # on the clock of the person
-ENOUGH_TODAY = f"This address got {CONFIRMATIONS_A_DAY} confirmations within a day already: look before you release it."
+# From then on a change of a visit is told an hour after the last: what is changed meanwhile is told as it ended.
+CHANGES_A_DAY, UNHURRIED = 5, timedelta(hours=1)
+ENOUGH_TODAY = f"{CONFIRMATIONS_A_DAY} confirmations went to this address within a day: look before you release it."
 STOPPED = "This number asked for no more texts."
 CHANGED = "The visit is no more as this says."
 KNOWN = "The visitor knows it already."
 OVER = "The visit is over."
 TOO_LATE = "The service was down when it was due, and now it helps no more."
 AT_NIGHT = "Texts are sent between 8 and 20 o'clock."
+ONLY_AT_NIGHT = "It could have helped only at night, when no texts are sent."
+MANY_CHANGES = "The visit was changed many times today: how it ends is told once an hour."
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def look(
     if refusal := _refusal(db, keyring, claimed, ZoneInfo(row.timezone) if row else zone, now):
         return refusal
     visit = appointments.visit_of(catalog, row) if row is not None else None
-    if visit is not None and claimed.event == LEAD_CAPTURED and not _stands(visit.row):
-        visit = None  # that it was cancelled is told by another message
+    if visit is not None and claimed.event == LEAD_CAPTURED and (not _stands(visit.row) or visit.row.starts_at <= now):
+        visit = None  # that it was cancelled is told by another message, and of what is over nobody is told
     return Ready(facts, lead, visit, visit.row.to_tell if visit else "")
 
 
@@ -105,33 +109,49 @@ def _is_true(claimed: Claimed, row: Appointment, facts: dict[str, Any]) -> bool:
 
 def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, now: datetime) -> Done | Later | None:
     """Why this person should not be written to, or not now."""
-    if claimed.channel == "sms":
-        if db.get(SmsStop, keyring.digest("sms", claimed.recipient)) is not None:
-            return Done(MessageState.WITHDRAWN, STOPPED)
-        morning = _next_morning(zone, now)
-        return Later(morning, AT_NIGHT) if morning > now else None
-    if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED) and not claimed.released:
-        sent = select(func.count()).where(
-            OutboxMessage.recipient == claimed.recipient,
-            OutboxMessage.done_at > now - A_DAY,
-            OutboxMessage.event == LEAD_CAPTURED,
-            OutboxMessage.audience == "visitor",
-            OutboxMessage.state == MessageState.SENT,
-        )
-        if (db.scalar(sent) or 0) >= CONFIRMATIONS_A_DAY:
+    is_text = claimed.channel == "sms"
+    if is_text and db.get(SmsStop, keyring.digest("sms", claimed.recipient)) is not None:
+        return Done(MessageState.WITHDRAWN, STOPPED)
+    if not claimed.released and (enough := _enough(db, keyring, claimed, now)):
+        return enough
+    morning = quiet_hours.next_time(quiet_hours.clocks(claimed.recipient, zone), now) if is_text else now
+    if morning == now:
+        return None
+    if claimed.useful_until is not None and morning > claimed.useful_until:
+        return Done(MessageState.MISSED, ONLY_AT_NIGHT)
+    return Later(morning, AT_NIGHT)
+
+
+def _enough(db: Session, keyring: Keyring, claimed: Claimed, now: datetime) -> Done | Later | None:
+    """Why this would be too much: whoever has an address can post a form, and move a visit, again and again."""
+    if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED):
+        if _sent_lately(db, keyring, claimed, [LEAD_CAPTURED], now)[0] >= CONFIRMATIONS_A_DAY:
             return Done(MessageState.HELD, ENOUGH_TODAY)
+    elif claimed.audience in {"visitor", "desk"} and claimed.event in VISIT_EVENTS:
+        number, last = _sent_lately(db, keyring, claimed, VISIT_EVENTS, now)
+        if number >= CHANGES_A_DAY and last is not None and last + UNHURRIED > now:
+            return Later(last + UNHURRIED, MANY_CHANGES)
     return None
+
+
+def _sent_lately(
+    db: Session, keyring: Keyring, claimed: Claimed, events: Sequence[str], now: datetime
+) -> tuple[int, datetime | None]:
+    """How many messages of these events the recipient got within a day, the desk of this visit; and when the last."""
+    sent = [
+        OutboxMessage.mailbox == outbox.mailbox(keyring, claimed.channel, claimed.recipient),
+        OutboxMessage.done_at > now - A_DAY,
+        OutboxMessage.channel == claimed.channel,
+        OutboxMessage.event.in_(events),
+        OutboxMessage.audience == claimed.audience,
+        OutboxMessage.state == MessageState.SENT,
+    ]
+    if claimed.audience == "desk":
+        sent.append(OutboxMessage.appointment_id == claimed.appointment_id)
+    number, last = db.execute(select(func.count(), func.max(OutboxMessage.done_at)).where(*sent)).one()
+    return number, last
 
 
 def _stands(row: Appointment) -> bool:
     status = AppointmentStatus(row.status)
     return status.is_ahead or status in {AppointmentStatus.ARRIVED, AppointmentStatus.FULFILLED}
-
-
-def _next_morning(zone: ZoneInfo, now: datetime) -> datetime:
-    """`now` if texts may be sent in `zone`, or else when they may again."""
-    wall = now.astimezone(zone)
-    if TEXTS_FROM <= wall.time() < TEXTS_UNTIL:
-        return now
-    day = clock.day_of(now, zone) if wall.time() < TEXTS_FROM else clock.day_after(clock.day_of(now, zone), 1)
-    return clock.instant_at(f"{day}T{TEXTS_FROM:%H:%M}", zone, now)

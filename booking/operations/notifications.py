@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from booking.domain import contact
 from booking.domain.status import AppointmentStatus, MessageState
 from booking.keyring import Keyring
 from booking.models.appointment import Appointment
@@ -27,15 +28,18 @@ SEEN_SINCE = "what the page says"  # no longer what the last letter or text said
 
 @dataclass(frozen=True)
 class Telling:
-    """Who at the clinic hears of things, and whether texts can be sent at all."""
+    """Who at the clinic hears of things, and whether texts can be sent at all: to numbers of `region` alone."""
 
     desk: tuple[str, ...] = ()
     texts: bool = False
+    region: str = "US"
 
 
 @dataclass(frozen=True)
 class Person:
-    """Whom an enquiry is from, as far as telling them goes; `may_text` is their recorded consent to be answered.
+    """Whom an enquiry is from, as far as telling them goes.
+
+    `may_text` is their recorded consent to be answered, in a wording that is known: texts are named there.
 
     `programs` is whether any program wants to hear of it.
     """
@@ -54,14 +58,16 @@ class Person:
     def ways(self, telling: Telling) -> list[tuple[str, str]]:
         """How they can be told, as channel and recipient."""
         found = [("mail", self.email)] if self.email else []
-        if telling.texts and self.phone and self.may_text and (self.prefers_text or not self.email):
+        wanted = telling.texts and self.may_text and (self.prefers_text or not self.email)
+        if wanted and contact.is_textable(self.phone, telling.region):
             found.append(("sms", self.phone))
         return found
 
 
 def person_of(db: Session, lead_id: int) -> Person:
     """The person behind a lead, as the lead stands now."""
-    consent = exists().where(Consent.lead_id == Lead.id, Consent.purpose == "reply").label("may_text")
+    given = (Consent.lead_id == Lead.id, Consent.purpose == "reply", Consent.wording != "")
+    consent = exists().where(*given).label("may_text")
     found = db.execute(select(Lead, consent).where(Lead.id == lead_id)).one()
     lead: Lead = found.Lead
     return Person(
@@ -151,10 +157,10 @@ def reminders_follow(
 
     `before` is what was to be told of it: who was told that knows what is to be told now.
     """
-    outbox.withdraw(db, visit.id, reminders.EVENTS, SUPERSEDED, now)
-    outbox.write(db, keyring, reminders.plan(visit, person_of(db, visit.lead_id).ways(telling), now), now)
     told = (visit.told or {}).items()
     visit.told = {channel: visit.to_tell if line == before else line for channel, line in told} or None
+    outbox.withdraw(db, visit.id, reminders.EVENTS, SUPERSEDED, now)
+    outbox.write(db, keyring, reminders.plan(visit, person_of(db, visit.lead_id).ways(telling), now), now)
 
 
 def _event_of(visit: Appointment) -> str:

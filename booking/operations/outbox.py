@@ -10,6 +10,7 @@ from sqlalchemy import Table, Text, and_, bindparam, exists, func, null, or_, se
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from booking.domain import contact
 from booking.domain.status import MessageState
 from booking.keyring import Keyring
 from booking.models.lead import Lead
@@ -44,6 +45,11 @@ def write(db: Session, keyring: Keyring, found: Sequence[Message], now: datetime
         rows = [_row(keyring, each, now) for each in found]
         once = {row["dedupe_key"]: row for row in rows}  # an address may be set twice; PostgreSQL would refuse it all
         connection.execute(_WRITE[connection.dialect.name], list(once.values()))
+
+
+def mailbox(keyring: Keyring, channel: str, recipient: str) -> bytes:
+    """A digest of where messages to a recipient arrive, the same for every way to write the address."""
+    return keyring.digest("mailbox", channel, contact.mailbox(recipient))
 
 
 def programs_listen(db: Session) -> bool:
@@ -106,6 +112,7 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
         "audience": message.audience,
         "channel": message.channel,
         "recipient": message.recipient,
+        "mailbox": mailbox(keyring, message.channel, message.recipient),
         "lead_id": message.lead_id,
         "appointment_id": message.appointment_id,
         "facts": keyring.seal(json.dumps(message.facts), FACTS, key.hex()),

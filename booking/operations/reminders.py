@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from booking.domain import clock
+from booking.domain import clock, quiet_hours
 from booking.models.appointment import Appointment
 from booking.operations.outbox import Message
 
@@ -19,26 +19,34 @@ DAY_HELPS_UNTIL, HOURS_HELP_UNTIL = timedelta(hours=3), timedelta(minutes=20)
 
 
 def plan(visit: Appointment, ways: Iterable[tuple[str, str]], now: datetime) -> list[Message]:
-    """The reminders of a visit that are still to come: at the same time of the day before, and two hours before."""
-    found = list(_times(visit, now))
-    return [
-        _message(visit, channel, recipient, event, due_at, useful_until)
-        for channel, recipient in ways
-        for event, due_at, useful_until in found
-    ]
+    """The reminders of a visit that are still to come: at the same time of the day before, and two hours before.
+
+    A text that would be due at night is due in the evening before.
+    """
+    return list(_to_come(visit, ways, now))
 
 
-def _times(visit: Appointment, now: datetime) -> Iterator[tuple[str, datetime, datetime]]:
-    """The event, when it is due, and until when it helps."""
+def _to_come(visit: Appointment, ways: Iterable[tuple[str, str]], now: datetime) -> Iterator[Message]:
     zone = ZoneInfo(visit.timezone)
+    for channel, recipient in ways:
+        for event, usual, useful_until in _times(visit, zone):
+            clocks = quiet_hours.clocks(recipient, zone) if channel == "sms" else ()
+            due_at = quiet_hours.time_before(clocks, usual)
+            # What a visit had that stands again as its visitor knows it, it keeps.
+            had = (visit.told or {}).get(channel) == visit.to_tell and due_at > visit.created_at + FRESH
+            if due_at > now + FRESH or (had and now < useful_until):
+                yield _message(visit, channel, recipient, event, due_at, useful_until)
+
+
+def _times(visit: Appointment, zone: ZoneInfo) -> Iterator[tuple[str, datetime, datetime]]:
+    """The event, when it is due, and until when it helps."""
     wall = clock.wall_minus(datetime.fromisoformat(visit.wall_start), DAY_IN_MINUTES)
     day_before = clock.instant_at(wall, zone, visit.starts_at - timedelta(days=1))
     for event, due_at, helps in (
         (DAY, day_before, DAY_HELPS_UNTIL),
         (HOURS, visit.starts_at - HOURS_BEFORE, HOURS_HELP_UNTIL),
     ):
-        if due_at > now + FRESH:
-            yield event, due_at, visit.starts_at - helps
+        yield event, due_at, visit.starts_at - helps
 
 
 def _message(

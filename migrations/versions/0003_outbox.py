@@ -54,6 +54,7 @@ def outbox() -> None:
         sa.Column("audience", sa.String(10), nullable=False),
         sa.Column("channel", sa.String(10), nullable=False),
         sa.Column("recipient", sa.Text, nullable=False),
+        sa.Column("mailbox", sa.LargeBinary(16), nullable=False),
         sa.Column("lead_id", sa.BigInteger),
         sa.Column("appointment_id", sa.BigInteger),
         sa.Column("facts", sa.LargeBinary, nullable=False),
@@ -84,9 +85,7 @@ def outbox() -> None:
     )  # fmt: skip
     for column in ("lead_id", "appointment_id"):
         op.create_index(op.f(f"ix_outbox_message_{column}"), "outbox_message", [column])
-    op.create_index(
-        op.f("ix_outbox_message_recipient_outbox_message_done_at"), "outbox_message", ["recipient", "done_at"]
-    )
+    op.create_index(op.f("ix_outbox_message_mailbox_outbox_message_done_at"), "outbox_message", ["mailbox", "done_at"])
 
 
 def webhooks() -> None:

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking.domain.contact import EMAIL_DOMAINS, clean_line, clean_text, dialled, read_email, read_phone, suggest
+from booking.domain.contact import (
+    EMAIL_DOMAINS,
+    clean_line,
+    clean_text,
+    dialled,
+    is_textable,
+    mailbox,
+    read_email,
+    read_phone,
+    suggest,
+    time_zones,
+)
 
 # Lone surrogates and NUL included: a reader runs before anything is validated.
 ANYTHING = st.text(max_size=300) | st.text(st.sampled_from("0123456789 +-().#x,;@<>\"'\0\ud800\u202eé"), max_size=80)
@@ -213,3 +224,57 @@ def test_a_number_that_may_not_exist_is_taken_and_doubted() -> None:
 def test_no_number_is_no_problem() -> None:
     assert read_phone("  ", "US") == read_phone("", "US")
     assert read_phone("", "US").problem == ""
+
+
+# ---------------------------------------------------------------- where a message arrives
+
+
+@pytest.mark.parametrize(
+    ("address", "box"),
+    [
+        ("Ada@Example.COM", "ada@example.com"),
+        ("ada+news@example.com", "ada@example.com"),
+        ("a.d.a@example.com", "a.d.a@example.com"),
+        ("A.d.a+1@GoogleMail.com", "ada@gmail.com"),
+        ("+x@example.com", "+x@example.com"),
+        ("ÄDA@example.com", "äda@example.com"),
+        ("+19045550134", "+19045550134"),
+        ("", ""),
+    ],
+)
+def test_however_an_address_is_written_it_is_one_mailbox(address: str, box: str) -> None:
+    assert mailbox(address) == box
+    assert mailbox(mailbox(address)) == box
+
+
+@pytest.mark.parametrize(
+    ("number", "textable"),
+    [
+        ("+19045550134", True),
+        ("+14155550123", True),
+        ("+19005550123", False),
+        ("+18005550100", False),
+        ("+18765550123", False),  # Jamaica: +1 as well, and dear
+        ("+447911123456", False),
+        ("+88213300655", False),
+        ("", False),
+        ("nonsense", False),
+    ],
+)
+def test_texts_go_to_numbers_at_home_that_cost_nothing_more(number: str, textable: bool) -> None:
+    assert is_textable(number, "US") == textable
+
+
+@pytest.mark.parametrize(
+    ("number", "zones"),
+    [
+        ("+19045550134", ("America/New_York",)),
+        ("+12055550123", ("America/Chicago",)),
+        ("+18085550123", ("Pacific/Honolulu",)),
+        ("+18005550100", ()),
+        ("+88213300655", ()),
+        ("", ()),
+    ],
+)
+def test_a_number_tells_its_clock_where_it_has_one(number: str, zones: tuple[str, ...]) -> None:
+    assert time_zones(number) == zones

@@ -295,7 +295,7 @@ def likes_texts(clinic: Clinic) -> int:
     with clinic.database.transaction() as db:
         row = db.get_one(Lead, lead)
         row.phone, row.contact_preference = "+12025550123", "text"
-        words = {"version": "", "wording": "", "wording_sha256": "", "page_url": ""}
+        words = {"version": "1", "wording": "by text", "wording_sha256": "", "page_url": ""}
         db.add(Consent(lead_id=lead, purpose="reply", given_at=clinic.now, **words))
     return lead
 

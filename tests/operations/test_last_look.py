@@ -6,8 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import select
 
 from booking.database import Database
@@ -16,7 +14,7 @@ from booking.keyring import Keyring, Unreadable
 from booking.models import Appointment
 from booking.models.outbox import OutboxMessage
 from booking.operations import fates, last_look, leases, outbox, reminders
-from booking.operations.last_look import A_DAY, CONFIRMATIONS_A_DAY, Done, Later, Ready
+from booking.operations.last_look import A_DAY, CHANGES_A_DAY, CONFIRMATIONS_A_DAY, Done, Later, Ready
 from booking.operations.leases import LEASE, Claimed
 from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, Telling
 from booking.operations.outbox import Message
@@ -152,6 +150,15 @@ def test_a_new_enquiry_is_confirmed_without_the_visit_that_was_given_up_since(cl
     assert look(clinic, claimed) == Ready({}, None, None, "")
 
 
+def test_a_new_enquiry_is_confirmed_late_without_the_visit_that_began_meanwhile(clinic: Clinic) -> None:
+    claimed = about(clinic, LEAD_CAPTURED, booked(clinic))
+    clinic.now = TEN - MOMENT
+    assert isinstance(found := look(clinic, claimed), Ready)
+    assert found.visit is not None
+    clinic.now = TEN
+    assert look(clinic, claimed) == Ready({}, None, None, "")
+
+
 def test_what_the_visitor_knows_is_not_told_again(clinic: Clinic, database: Database) -> None:
     visit_id = booked(clinic)
     with database.reading() as db:
@@ -201,7 +208,7 @@ def test_a_reminder_agrees_with_the_visit_or_is_withdrawn(clinic: Clinic) -> Non
 def confirm(clinic: Clinic, **more: Any) -> Ready | Done | Later | None:
     """One more confirmation to ada, which is sent if nothing is against it."""
     put(clinic, lead_id=clinic.somebody(), **more)
-    claimed = only(clinic)
+    claimed = only(clinic, more.get("channel", "mail"))
     found = look(clinic, claimed)
     if isinstance(found, Ready):
         clinic.do(fates.sent, "one", claimed, found.to_tell, clinic.now)
@@ -223,10 +230,37 @@ def test_the_fourth_confirmation_to_one_address_within_a_day_is_held(clinic: Cli
     assert confirm(clinic) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
 
 
+def test_neither_capitals_nor_texts_are_a_way_round(clinic: Clinic) -> None:
+    for address in ("ada@example.com", "Ada@Example.com", "ada+1@example.com"):
+        assert isinstance(confirm(clinic, recipient=address), Ready)
+    assert confirm(clinic, recipient="ADA@example.com") == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
+    clinic.now = clinic.now.replace(hour=17)
+    for _ in range(CONFIRMATIONS_A_DAY):
+        assert isinstance(confirm(clinic, channel="sms", recipient=NUMBER), Ready)
+    assert confirm(clinic, channel="sms", recipient=NUMBER) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
+
+
+@pytest.mark.parametrize("audience", ["visitor", "desk"])
+def test_a_visit_that_is_moved_again_and_again_is_told_once_an_hour(audience: str, clinic: Clinic) -> None:
+    visit_id = booked(clinic)
+    for number in range(CHANGES_A_DAY):
+        claimed = about(clinic, MOVED, visit_id, audience=audience, key=(str(number),))
+        assert isinstance(look(clinic, claimed), Ready)
+        clinic.do(fates.sent, "one", claimed, "", clinic.now)
+        clinic.now += MINUTE
+    last = clinic.now - MINUTE
+    claimed = about(clinic, MOVED, visit_id, audience=audience, key=("last",))
+    assert look(clinic, claimed) == Later(last + HOUR, last_look.MANY_CHANGES)
+    clinic.now = last + HOUR
+    assert isinstance(look(clinic, claimed), Ready)
+    other = about(clinic, BOOKED, visit_id, audience=audience)
+    assert isinstance(look(clinic, other), Ready), "to somebody else"
+
+
 @pytest.mark.parametrize(
     "other",
-    [{"event": BOOKED}, {"event": LEAD_CAPTURED, "audience": "desk"}],
-    ids=["news of a visit", "a letter to the desk"],
+    [{"event": "digest"}, {"event": LEAD_CAPTURED, "audience": "desk"}],
+    ids=["a digest", "a letter to the desk"],
 )
 def test_other_letters_are_neither_counted_nor_held(other: dict[str, Any], clinic: Clinic) -> None:
     for _ in range(2 * CONFIRMATIONS_A_DAY):
@@ -322,6 +356,24 @@ def test_night_is_on_the_clock_of_the_visit_and_else_of_the_clinic(clinic: Clini
     assert look(clinic, texts[1]) == Later(datetime(2026, 11, 25, 8, 0, tzinfo=ZONE), last_look.AT_NIGHT)
 
 
+@pytest.mark.parametrize("recipient", ["+14155550123", NUMBER], ids=["in California", "in the east"])
+def test_night_is_also_on_the_clock_of_the_number(recipient: str, clinic: Clinic) -> None:
+    put(clinic, channel="sms", recipient=recipient)
+    text = only(clinic, "sms")
+    clinic.now = datetime(2026, 11, 25, 8, 0, tzinfo=ZONE).astimezone(UTC)
+    found = look(clinic, text)
+    if recipient == NUMBER:
+        assert isinstance(found, Ready)
+    else:
+        assert found == Later(datetime(2026, 11, 25, 11, 0, tzinfo=ZONE), last_look.AT_NIGHT)
+
+
+def test_a_text_that_could_help_only_at_night_is_missed_and_says_why(clinic: Clinic) -> None:
+    clinic.now = datetime(2026, 11, 24, 21, 0, tzinfo=ZONE).astimezone(UTC)
+    put(clinic, channel="sms", recipient=NUMBER, useful_until=clinic.now + 10 * HOUR)
+    assert look(clinic, only(clinic, "sms")) == Done(MessageState.MISSED, last_look.ONLY_AT_NIGHT)
+
+
 def booked_at_noon(clinic: Clinic) -> int:
     clinic.diary = replace(clinic.diary, telling=None)
     return clinic.book("short", TEN + 5 * HOUR, "ann").row.id
@@ -330,19 +382,3 @@ def booked_at_noon(clinic: Clinic) -> int:
 def about_nothing(clinic: Clinic) -> Claimed:
     put(clinic, channel="sms", recipient=NUMBER)
     return only(clinic, "sms")
-
-
-@given(
-    now=st.integers(0, 3 * 366 * 86400).map(
-        lambda seconds: datetime(2026, 1, 1, tzinfo=UTC) + seconds * timedelta(0, 1)
-    ),
-    zone=st.sampled_from(["America/New_York", "Pacific/Honolulu", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"]),
-)
-def test_later_is_the_next_time_that_it_is_eight(now: datetime, zone: str) -> None:
-    clock = ZoneInfo(zone)
-    due_at = last_look._next_morning(clock, now)
-    if time(8) <= now.astimezone(clock).time() < time(20):
-        assert due_at == now
-    else:
-        assert now < due_at < now + 13 * HOUR
-        assert due_at.astimezone(clock).time() == time(8)

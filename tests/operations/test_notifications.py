@@ -16,7 +16,8 @@ from tests.posting import ADA, Post, lead_with
 from tests.visits import DAY, HOUR, TEN, Clinic
 
 DESK, BOSS, MAIL, NUMBER = "desk@clinic.example", "boss@clinic.example", ADA["email"], "+12025550123"
-BOTH = ADA | {"phone": NUMBER, "contact_preference": "text", "consent_reply": "yes"}
+BOTH = ADA | {"phone": NUMBER, "contact_preference": "text", "consent_reply": "yes",
+              "consent_version": "reply:2026-11"}  # fmt: skip
 URGENT = {"symptoms": ["pain-not-eased-by-rest"]}
 SPAM = {"name": "Win at https://spam.example"}
 CAPTURED = ("lead_captured", "visitor", "mail", MAIL, "waiting")
@@ -115,11 +116,15 @@ def test_a_test_of_the_form_goes_the_way_of_a_message_and_disturbs_nobody(
         ({"consent_reply": ""}, [("mail", MAIL)]),
         ({"consent_reply": "", "email": ""}, []),
         ({"consent_reply": "", "consent_marketing": "yes", "email": ""}, []),
+        ({"consent_version": ""}, [("mail", MAIL)]),
+        ({"consent_version": "reply:2025-01"}, [("mail", MAIL)]),
         ({"phone": ""}, [("mail", MAIL)]),
+        ({"phone": "+447911123456"}, [("mail", MAIL)]),
+        ({"phone": "+19005550123"}, [("mail", MAIL)]),
     ],
     ids=str,
 )
-def test_texts_go_to_who_agreed_and_prefers_them_or_left_nothing_else(
+def test_texts_go_to_who_agreed_to_our_words_and_prefers_them_or_left_nothing_else(
     given: dict[str, str], found: list[tuple[str, str]], post: Post, database: Database
 ) -> None:
     post(BOTH | given, key="one")

@@ -18,7 +18,7 @@ from booking.domain.status import MessageState
 from booking.keyring import Keyring
 from booking.models import Appointment
 from booking.models.outbox import OutboxMessage
-from booking.operations import appointments, last_look, leases, notifications, reminders
+from booking.operations import appointments, fates, last_look, leases, notifications, reminders
 from booking.operations.appointments import Visit
 from booking.operations.last_look import Done, Later, Ready
 from booking.operations.leases import Claimed
@@ -151,10 +151,16 @@ def test_two_hours_are_real_hours_and_a_day_is_one_of_the_wall(start: str, day_b
     assert [each.due_at for each in found] == [datetime.fromisoformat(at) for at in (day_before, hours_before)]
 
 
-def plan(starts_at: datetime, now: datetime | None = None, zone: str = "America/New_York") -> list[Message]:
+def plan(
+    starts_at: datetime, now: datetime | None = None, zone: str = "America/New_York", *, phone: str = ""
+) -> list[Message]:
     wall = clock.wall_of(starts_at, ZoneInfo(zone))
-    visit = Appointment(id=1, lead_id=1, starts_at=starts_at, timezone=zone, wall_start=wall)
-    return reminders.plan(visit, [("mail", "ada@example.com")], now or starts_at - 30 * DAY)
+    parts = {"status": "booked", "service_id": 1, "practitioner_id": 1, "location_id": 1, "created_at": starts_at}
+    visit = Appointment(
+        id=1, lead_id=1, starts_at=starts_at, ends_at=starts_at + HOUR, timezone=zone, wall_start=wall, **parts
+    )
+    way = ("sms", phone) if phone else ("mail", "ada@example.com")
+    return reminders.plan(visit, [way], now or starts_at - 30 * DAY)
 
 
 @given(
@@ -192,6 +198,52 @@ def test_the_reminders_of_a_visit_that_is_off_are_withdrawn_and_come_back_with_i
     assert planned(database) == {}
     clinic.restore(visit)
     assert planned(database) == around(LATER)
+
+
+@pytest.mark.parametrize("change", ["drag", "cancel"])
+@pytest.mark.parametrize("minutes", [40, -10], ids=["soon", "due already"])
+def test_what_is_undone_within_the_grace_leaves_the_reminder_that_was_there(
+    change: str, minutes: int, clinic: Clinic, database: Database
+) -> None:
+    visit = clinic.book("short", LATER)
+    told(clinic)
+    clinic.now = LATER - 2 * HOUR - minutes * MINUTE
+    if change == "drag":
+        clinic.move(clinic.move(visit, LATER + DAY, by_desk=True), LATER, by_desk=True)
+    else:
+        clinic.restore(clinic.cancel(visit, by_desk=True))
+    assert planned(database)[HOURS_BEFORE] == LATER - 2 * HOUR
+    clinic.now = LATER - 2 * HOUR + 15 * MINUTE
+    assert the_reminder(clinic).event == HOURS_BEFORE
+
+
+def test_a_reminder_that_was_sent_is_not_sent_again_when_a_change_is_undone(clinic: Clinic, database: Database) -> None:
+    visit = clinic.book("short", LATER)
+    told(clinic)
+    for ahead in (DAY, 2 * HOUR):
+        clinic.now = LATER - ahead
+        told(clinic)
+    clinic.move(clinic.move(visit, LATER + DAY, by_desk=True), LATER, by_desk=True)
+    assert planned(database) == {}
+    assert planned(database, "sent") == around(LATER)
+
+
+def told(clinic: Clinic) -> None:
+    """All that is due is sent."""
+    for each in claim(clinic):
+        found = look(clinic, each)
+        assert isinstance(found, Ready)
+        clinic.do(fates.sent, "one", each, found.to_tell, clinic.now)
+
+
+def test_a_text_comes_in_the_evening_before_where_it_would_come_at_night() -> None:
+    eight = datetime(2026, 12, 1, 8, tzinfo=ZONE)
+    texts = {each.event: each.due_at for each in plan(eight.astimezone(UTC), phone="+12025550123")}
+    assert texts == {THE_DAY_BEFORE: eight - DAY, HOURS_BEFORE: eight - 13 * HOUR}
+    in_california = {each.event: each.due_at for each in plan(eight.astimezone(UTC), phone="+14155550123")}
+    assert in_california == {THE_DAY_BEFORE: eight - DAY - 13 * HOUR, HOURS_BEFORE: eight - 13 * HOUR}
+    letters = {each.event: each.due_at for each in plan(eight.astimezone(UTC))}
+    assert letters == {THE_DAY_BEFORE: eight - DAY, HOURS_BEFORE: eight - 2 * HOUR}
 
 
 def test_a_visit_that_is_given_to_somebody_else_keeps_its_reminders(clinic: Clinic, database: Database) -> None:

@@ -28,7 +28,8 @@ from tests.worker.conftest import BEN, Office, Open
 
 FINE = "250 2.0.0 fine"
 PATIENCE, TWINS_PATIENCE = 25.0, 2.0  # seconds: the one who hangs gives up waiting for the others
-CALLED = {"name": "Cleo Reed", "phone": "+1 202 555 0123", "consent_reply": "yes", "message": "Please text me"}
+AGREED = {"consent_reply": "yes", "consent_version": "reply:2026-11"}
+CALLED = {"name": "Cleo Reed", "phone": "+1 202 555 0123", "message": "Please text me"} | AGREED
 CELL = "+12025550123"
 
 
