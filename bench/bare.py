@@ -128,7 +128,8 @@ def tell(connection: Connection, lead_id: int, visit_id: int | None, email: str,
             {"dedupe_key": secrets.token_bytes(16), "event": event, "audience": audience, "channel": "mail",
              "recipient": recipient, "mailbox": b"m" * 16, "lead_id": lead_id, "appointment_id": visit_id,
              "facts": b"f" * 150, "state": "waiting", "reason": "", "created_at": now,
-             "due_at": now + timedelta(days=30), "useful_until": None, "attempts": 0, "worker": None, "lease_until": None, "done_at": None}
+             "due_at": now + timedelta(days=30), "useful_until": None, "attempts": 0, "worker": None,
+             "lease_until": None, "done_at": None}
             for event, audience, recipient in (visitor, desk, *reminders)
         ],
     )  # fmt: skip

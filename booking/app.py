@@ -1,17 +1,18 @@
 """The composition: the only room that knows every floor; makes the web application and the command line."""
 
 import os
+from collections.abc import Callable
 from email.utils import parseaddr
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from booking import cli, clinic, config, logs
 from booking.clinic import Clinic
-from booking.config import Settings
+from booking.config import Settings, SettingsWrong
 from booking.database import Database
 from booking.delivery import mail, sms
 from booking.delivery.letters import Letters
@@ -31,6 +32,8 @@ from booking.web.parsing import BODY_BYTES
 from booking.web.public import public
 from booking.web.slots import slot_routes
 from booking.web.staff.leads import staff_leads
+
+Way = TypeVar("Way")
 
 
 def create_app(settings: Settings) -> Flask:
@@ -96,11 +99,13 @@ def open_runtime(settings: Settings) -> Runtime:
 
 def _ways_outside(settings: Settings, words: Clinic) -> Outside:
     sender = settings.mail_from or words.email
+    open_mailer = partial(mail.open_mailer, settings.mail_url, sender, settings.data_dir / "mail")
+    _as_set("MAIL_URL", open_mailer).close()  # what is written wrong is said now, and not when a letter waits
     return Outside(
         letters=Letters(Path(__file__).with_name("templates")),
-        open_mailer=partial(mail.open_mailer, settings.mail_url, sender, settings.data_dir / "mail"),
+        open_mailer=open_mailer,
         mail_domain=parseaddr(sender)[1].rpartition("@")[2],
-        texts=sms.open_provider(settings.sms_url),
+        texts=_as_set("SMS_URL", partial(sms.open_provider, settings.sms_url)),
         desk=settings.staff_emails or (words.email,),
         alarm_url=settings.alarm_url,
         guarded=settings.production,
@@ -108,6 +113,13 @@ def _ways_outside(settings: Settings, words: Clinic) -> Outside:
         webflow_secret=settings.webflow_secret,
         webflow_signing_key=settings.webflow_signing_key,
     )
+
+
+def _as_set(name: str, open_it: Callable[[], Way]) -> Way:
+    try:
+        return open_it()
+    except ValueError as wrong:
+        raise SettingsWrong([f"{config.PREFIX}{name}: {wrong}"]) from None
 
 
 def read_settings() -> Settings:

@@ -41,7 +41,7 @@ class Doorway:
         try:
             return self.read_settings()
         except SettingsWrong as wrong:
-            fail("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in wrong.problems), Exit.MISUSED)
+            _refuse(wrong)
 
     @contextmanager
     def premises(self) -> Iterator[Runtime]:
@@ -66,12 +66,18 @@ def in_plain_words() -> Iterator[None]:
         fail(f"The database does not answer ({away}). Has `booking migrate` been run?", Exit.AWAY)
     except Unreadable as wrong:
         fail(str(wrong), Exit.FOUND_SOMETHING)
+    except SettingsWrong as wrong:
+        _refuse(wrong)
     except (ClinicFileWrong, RevisionUnknown) as wrong:
         fail(str(wrong), Exit.MISUSED)
     except BrokenPipeError:
         raise  # click ends quietly for a reader that has left
     except OSError as failure:
         fail(f"{failure.filename or 'A file'}: {failure.strerror}", Exit.MISUSED)
+
+
+def _refuse(wrong: SettingsWrong) -> NoReturn:
+    fail("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in wrong.problems), Exit.MISUSED)
 
 
 def now() -> datetime:

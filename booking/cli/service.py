@@ -63,7 +63,7 @@ def work(doorway: Doorway, drain: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with doorway.premises() as premises:
-        worker = Worker(premises, now)
+        worker = Worker(premises, now, stop)
         if drain:
             worker.drain()
             return

@@ -289,9 +289,9 @@ def _answer(connection: socket.socket, deadline: _Deadline) -> Answer:
 def _body(response: HTTPResponse) -> bytes:
     body = b""
     with suppress(OSError, HTTPException):  # the status was told: what was taken must not be sent again for its body
-        while more := response.read1(AT_MOST - len(body)):
+        while len(body) < AT_MOST and (more := response.read1(AT_MOST - len(body))):
             body += more
-    return body
+    return body[:AT_MOST]
 
 
 def _reason(failure: Exception) -> str:

@@ -45,6 +45,8 @@ HOPELESS = {
 
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 START = frozenset({"START", "YES", "UNSTOP"})
+# Who asks whether they may stop by asks for something else.
+PLAIN_WISH = re.compile(r"\b(STOP(?!\s+(BY|IN|OVER)\b)|UNSUBSCRIBE|OPT[\s-]?OUT)\b", re.IGNORECASE)
 
 
 class OptedOut(Refused):
@@ -117,9 +119,22 @@ def signed_by_twilio(url: str, form: Mapping[str, str], signature: str, token: s
 
 
 def wants_stop(text: str) -> bool | None:
-    """True if a text asks for no more texts, False if it asks for them again, None if it is about something else."""
-    word = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text)).upper()
-    return True if word in STOP else False if word in START else None
+    """True if a text asks for no more texts, False if it asks for them again, None if it is about something else.
+
+    To stop once too often does less harm than to go on: the plain wish counts in any sentence.
+    """
+    if is_keyword(text):
+        return _whole(text) in STOP
+    return True if PLAIN_WISH.search(unicodedata.normalize("NFKC", text)) else None
+
+
+def is_keyword(text: str) -> bool:
+    """Whether a text is nothing but a word that the provider obeys, and answers, by itself."""
+    return _whole(text) in STOP | START
+
+
+def _whole(text: str) -> str:
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text)).upper()
 
 
 def _base(options: str) -> str:

@@ -5,6 +5,8 @@ from math import exp, lgamma, log
 
 FEWEST_DAYS = 4
 UNLIKELY = 0.002  # once in five hundred days it is chance
+# Each time between two enquiries is judged, and there are many more of those than days.
+VERY_UNLIKELY = 0.0001
 
 
 def is_unusual(today: int, before: Sequence[int]) -> bool:
@@ -18,3 +20,8 @@ def is_unusual(today: int, before: Sequence[int]) -> bool:
     # By logarithms: of some hundreds a day the smallest terms are less than a float can hold.
     terms = (number * log(expected) - expected - lgamma(number + 1) for number in range(today + 1))
     return expected > 0 and sum(map(exp, terms)) < UNLIKELY
+
+
+def is_too_long(before: Sequence[int]) -> bool:
+    """Whether a time without any enquiry is too long, by how many came in as long a time in weeks before."""
+    return len(before) >= FEWEST_DAYS and exp(-sum(before) / len(before)) < VERY_UNLIKELY

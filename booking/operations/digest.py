@@ -41,6 +41,8 @@ def _facts(db: Session, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
     """Numbers and references, and nobody's name."""
     real = Lead.door != WATCH
     yesterday = clock.instant_at(f"{clock.day_after(clock.day_of(now, zone), -1)}T{AT:%H:%M}", zone, now)
+    last = vitals.last(db, EVENT)
+    since = last.beat_at if last is not None else yesterday  # what no digest told of yet
     came = (real, Lead.received_at > yesterday, Lead.received_at <= now)
     unanswered = (
         real,
@@ -69,11 +71,11 @@ def _facts(db: Session, zone: ZoneInfo, now: datetime) -> dict[str, Any]:
                 select(Lead).where(*unanswered).order_by(Lead.urgent.desc(), Lead.received_at).limit(MOST_NAMED)
             )
         ],
-        "failed": list(_failed(db, now - timedelta(days=1))),
+        "failed": list(_failed(db, since)),
         "held_messages": sum(n for (_, state), n in signs.messages.items() if state == MessageState.HELD),
         "form": vitals.form_in_words(signs, zone),
         "faults": [
-            *_seen_by_webflow_alone(db, yesterday),
+            *_seen_by_webflow_alone(db, since),
             *(sentence for _, sentence in vitals.faults(signs, zone, now)),
         ],
     }

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, update
+from sqlalchemy import Table, exists, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -11,7 +11,7 @@ from booking.domain.status import MessageState
 from booking.keyring import Keyring
 from booking.models.appointment import Appointment
 from booking.models.lead import Lead
-from booking.models.outbox import SmsStop, Webhook
+from booking.models.outbox import OutboxMessage, SmsStop, Webhook
 from booking.operations import leases
 from booking.operations.leases import Claimed
 
@@ -31,6 +31,8 @@ def sent(db: Session, worker: str, claimed: Claimed, to_tell: str, now: datetime
         if row is not None:
             row.told = (row.told or {}) | {claimed.channel: to_tell}
             db.flush()
+    if claimed.released and claimed.audience == "visitor" and claimed.lead_id is not None:
+        _arrived_after_all(db, claimed, now)
     return leases.finish(db, worker, claimed.id, MessageState.SENT, "", now)
 
 
@@ -74,6 +76,11 @@ def stop_texts(db: Session, keyring: Keyring, number: str, now: datetime) -> Non
     connection.execute(_STOP[connection.dialect.name], row)
 
 
+def has_stopped(db: Session, keyring: Keyring, number: str) -> bool:
+    """Whether a number asked for no more texts."""
+    return db.get(SmsStop, keyring.digest("sms", number)) is not None
+
+
 def allow_texts(db: Session, keyring: Keyring, number: str) -> None:
     """Send texts to a number again."""
     db.connection().execute(stops.delete().where(stops.c.number == keyring.digest("sms", number)))
@@ -83,6 +90,18 @@ def disable_webhook(db: Session, webhook_id: int, reason: str, now: datetime) ->
     """Tell a program nothing more; what waits for it is not thrown away."""
     found = update(Webhook).where(Webhook.id == webhook_id, Webhook.disabled_at.is_(None))
     db.execute(found.values(disabled_at=now, disabled_because=reason))
+
+
+def _arrived_after_all(db: Session, claimed: Claimed, now: datetime) -> None:
+    """Let the lead no more say to call instead, unless another message to its visitor is dead."""
+    dead = exists().where(
+        OutboxMessage.lead_id == Lead.id,
+        OutboxMessage.audience == "visitor",
+        OutboxMessage.state == MessageState.DEAD,
+    )
+    named = (Lead.id == claimed.lead_id, Lead.undelivered != "", ~dead)
+    values = {"undelivered": "", "updated_at": now}
+    db.execute(update(Lead).where(*named).values(values), execution_options={"synchronize_session": False})
 
 
 _STOP = {

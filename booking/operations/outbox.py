@@ -104,6 +104,14 @@ def oldest_due(db: Session, now: datetime) -> datetime | None:
     return cast(datetime | None, db.scalar(select(func.min(messages.c.due_at)).where(*waits)))
 
 
+def failing(db: Session, attempts: int) -> tuple[int, str]:
+    """How many letters and texts wait after so many attempts in vain, and why the newest of them does."""
+    tried = (messages.c.state == WAITS, messages.c.channel.in_(["mail", "sms"]), messages.c.attempts >= attempts)
+    found = db.connection().execute(select(messages.c.reason).where(*tried).order_by(messages.c.id.desc())).scalars()
+    reasons = list(found)
+    return len(reasons), reasons[0] if reasons else ""
+
+
 def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
     key = keyring.digest("outbox", message.event, message.channel, message.recipient, *message.key)
     return {

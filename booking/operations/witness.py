@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, func, or_, select
+from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from booking.operations.leads import Desk
 
 DOOR = "webflow"
 COMPARED_AFTER = timedelta(minutes=30)  # what reached us both ways may still wait in the spool
+AGAIN_AFTER = timedelta(hours=1)
 AROUND = timedelta(days=1)
 KEPT_FOR = timedelta(days=30)
 
@@ -28,14 +29,26 @@ def keep(db: Session, keyring: Keyring, post_id: str, submission: Submission, po
     """Keep what was seen, to be compared later; what is told twice is kept once."""
     connection = db.connection()
     content = keyring.seal(json.dumps(submission.as_json()), POST, post_id)
-    row = {"id": post_id, "posted_at": posted_at, "content": content, "outcome": "", "reference": ""}
+    row = {"id": post_id, "posted_at": posted_at, "compare_at": posted_at + COMPARED_AFTER, "content": content,
+           "outcome": "", "reference": ""}  # fmt: skip
     connection.execute(_INSERT[connection.dialect.name], row)
 
 
 def waiting(db: Session, now: datetime) -> list[str]:
     """The posts that can be compared now, oldest first."""
-    due = select(WitnessedPost.id).where(WitnessedPost.outcome == "", WitnessedPost.posted_at < now - COMPARED_AFTER)
+    due = select(WitnessedPost.id).where(WitnessedPost.outcome == "", WitnessedPost.compare_at < now)
     return list(db.scalars(due.order_by(WitnessedPost.posted_at).limit(100)))
+
+
+def put_off(db: Session, post_id: str, now: datetime) -> None:
+    """Compare a post later that cannot be compared now."""
+    db.execute(update(WitnessedPost).where(WitnessedPost.id == post_id).values(compare_at=now + AGAIN_AFTER))
+
+
+def stuck(db: Session, now: datetime) -> int:
+    """How many posts should have been compared long ago and were not."""
+    those = (WitnessedPost.outcome == "", WitnessedPost.posted_at < now - COMPARED_AFTER - AGAIN_AFTER)
+    return db.scalar(select(func.count()).select_from(WitnessedPost).where(*those)) or 0
 
 
 def reconcile(db: Session, desk: Desk, post_id: str, now: datetime) -> str:
@@ -43,6 +56,7 @@ def reconcile(db: Session, desk: Desk, post_id: str, now: datetime) -> str:
     post = db.scalar(select(WitnessedPost).where(WitnessedPost.id == post_id).with_for_update())
     if post is None or post.outcome:
         return ""
+    post.compared_at = now
     submission = Submission.from_json(json.loads(desk.keyring.open(post.content, POST, post_id)))
     if found := _known(db, desk.keyring, submission, post.posted_at):
         post.outcome, post.reference = "known", found
@@ -55,8 +69,8 @@ def reconcile(db: Session, desk: Desk, post_id: str, now: datetime) -> str:
 
 
 def imported_since(db: Session, since: datetime) -> list[str]:
-    """The references of the leads that only Webflow saw."""
-    those = (WitnessedPost.outcome == "imported", WitnessedPost.posted_at > since)
+    """The references of the leads that only Webflow saw, taken in since an instant."""
+    those = (WitnessedPost.outcome == "imported", WitnessedPost.compared_at > since)
     return list(db.scalars(select(WitnessedPost.reference).where(*those).order_by(WitnessedPost.posted_at)))
 
 
@@ -71,7 +85,8 @@ def _known(db: Session, keyring: Keyring, submission: Submission, posted_at: dat
     ways = [column == value for column, value in told if value] or [Lead.name == submission.name]
     around = (Lead.received_at > posted_at - AROUND, Lead.received_at < posted_at + AROUND, Lead.door != WATCH)
     for lead in db.scalars(select(Lead).where(*around, or_(*ways))):
-        if _message(keyring, lead) == submission.message:
+        same_name = lead.name.casefold() == submission.name.casefold()  # a parent writes for two children
+        if same_name and _message(keyring, lead) == submission.message:
             return lead.reference
     return ""
 

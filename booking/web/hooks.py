@@ -22,6 +22,7 @@ from booking.web.premises import premises
 
 LONGEST_ID = 80
 SORRY = "We cannot read texts here. Please call us: {phone}."
+STOPPED = "You get no more texts from us. To have them again, reply START. To reach us, please call {phone}."
 
 hooks = Blueprint("hooks", __name__)
 
@@ -43,7 +44,10 @@ def webflow(secret: str) -> Response:
 
 @hooks.post("/hooks/sms")
 def text() -> Response:
-    """A text that a visitor sent: STOP and START are obeyed, and to anything else we say that nobody reads it."""
+    """A text that a visitor sent: STOP and START are obeyed, and to anything else we say that nobody reads it.
+
+    Who said STOP in words of their own is told once that it was understood, and after that nothing.
+    """
     provider = premises().outside.texts
     if not isinstance(provider, sms.Twilio):
         abort(404)
@@ -51,14 +55,17 @@ def text() -> Response:
     url = f"{premises().base_url}{request.path}"
     if not sms.signed_by_twilio(url, form, request.headers.get("X-Twilio-Signature", ""), provider.token):
         abort(403)
-    said, number = sms.wants_stop(form.get("Body", "")), form.get("From", "")
+    body, number = form.get("Body", ""), form.get("From", "")
+    said = sms.wants_stop(body)
     with premises().database.transaction() as db:
+        had_stopped = fates.has_stopped(db, premises().keyring, number)
         if said is True:
             fates.stop_texts(db, premises().keyring, number, utc_now())
         elif said is False:
             fates.allow_texts(db, premises().keyring, number)
-    words = escape(SORRY.format(phone=premises().clinic.phone)) if said is None else ""
-    message = f"<Message>{words}</Message>" if words else ""
+    quiet = had_stopped or sms.is_keyword(body)
+    words = escape((STOPPED if said else SORRY).format(phone=premises().clinic.phone))
+    message = "" if quiet else f"<Message>{words}</Message>"
     return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{message}</Response>', mimetype="text/xml")
 
 

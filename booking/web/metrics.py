@@ -12,7 +12,7 @@ from booking.web.intake import utc_now
 from booking.web.premises import premises
 
 FORMAT = "text/plain; version=0.0.4; charset=utf-8"
-FAULTS = ("worker", "late", "dead", "watch", "silence")
+FAULTS = ("worker", "late", "failing", "dead", "webflow", "watch", "silence")
 
 metrics = Blueprint("metrics", __name__)
 

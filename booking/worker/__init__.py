@@ -16,14 +16,17 @@ from booking.worker.watch import Watch
 __all__ = ["Worker"]
 
 LOOK_EVERY_SECONDS = 1.0
+SECONDS_TO_END = 35.0  # a letter that is being sent may take thirty
 log = structlog.get_logger(__name__)
 
 
 class Worker:
     """Keeps house and delivers what is due, once a second, until told to stop."""
 
-    def __init__(self, premises: Runtime, clock: Callable[[], datetime]) -> None:
-        self._stopping = threading.Event()
+    def __init__(
+        self, premises: Runtime, clock: Callable[[], datetime], stopping: threading.Event | None = None
+    ) -> None:
+        self._stopping = stopping or threading.Event()
         self._housekeeping = Housekeeping(premises, clock, self._stopping)
         self._postman = Postman(premises, clock, self._stopping, name=secrets.token_hex(8))
         self._watch = Watch(premises, clock)
@@ -33,16 +36,21 @@ class Worker:
         """Begin."""
         self._thread.start()
 
-    def stop(self, seconds: float = 10.0) -> None:
+    def stop(self, seconds: float = SECONDS_TO_END) -> None:
         """Finish the lead and the messages at hand and end; what still waits is taken up by the next start."""
         self._stopping.set()
         self._thread.join(seconds)
         self._postman.wait(seconds)
 
     def drain(self) -> None:
-        """Do once all that is due now, and end when it is done: for one run by hand."""
-        self._housekeeping.round()
-        while self._postman.round():
+        """Do once all that is due now, and end when it is done or it is told to stop: for one run by hand."""
+        try:
+            self._housekeeping.round()
+        except DatabaseAway:
+            raise
+        except Exception:  # messages must not wait for what one round meets
+            log.exception("worker_round_failed")
+        while not self._stopping.is_set() and self._postman.round():
             self._postman.wait()
 
     def _run(self) -> None:

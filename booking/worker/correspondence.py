@@ -1,7 +1,7 @@
 """Correspondence: what a letter or text says, put together from its facts and the clinic's own words."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from booking.operations.leases import Claimed
 from booking.runtime import Runtime
 
 TODAY = "We will get in touch today."
+TIME_ENOUGH = timedelta(hours=1)  # before closing, to keep a promise for today
 INVITING = (notifications.LEAD_CAPTURED, *notifications.VISIT_EVENTS)
 
 
@@ -98,12 +99,14 @@ def told(premises: Runtime, visit: Visit, at: datetime) -> Told:
 def _promise(premises: Runtime, at: datetime) -> str:
     """When the visitor will hear, in the clinic's opening hours."""
     catalog = premises.catalogs.latest
-    opens = opening.opens_at(catalog, at) if catalog is not None else None
+    closes = opening.open_until(catalog, at) if catalog is not None else None
+    if closes is not None and closes - at >= TIME_ENOUGH:
+        return TODAY
+    opens = opening.opens_at(catalog, closes or at) if catalog is not None else None
     if opens is None:
         return premises.clinic.texts.response_promise
-    if opens == at:
-        return TODAY
     local = opens.astimezone(premises.zone)
     days = (clock.day_of(opens, premises.zone) - clock.day_of(at, premises.zone)).days
     day = "today" if days == 0 else f"on {local:%A}" if days < 7 else f"on {spoken.day(local)}"
-    return f"We are closed now. We will get in touch {day} from {spoken.hour(local)}."
+    closed = "" if closes is not None else "We are closed now. "
+    return f"{closed}We will get in touch {day} from {spoken.hour(local)}."

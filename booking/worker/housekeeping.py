@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from booking import reception
+from booking.database import DatabaseAway
 from booking.operations import holds, leads, wall_times, witness
 from booking.operations.appointments import Diary
 from booking.runtime import Runtime
@@ -50,16 +51,24 @@ class Housekeeping:
                 holds.forget_expired(db, now)
                 leads.forget_tests(db, now - TESTS_LAST)
                 witness.forget(db, now)
-            self._ask_the_witness(now)
             self._tidied = now
+            self._ask_the_witness(now)
 
     def _ask_the_witness(self, now: datetime) -> None:
         """Take in what only Webflow saw; each post in a transaction of its own."""
         with self._premises.database.reading() as db:
             waiting = witness.waiting(db, now)
         for post_id in waiting:
-            with self._premises.database.transaction() as db:
-                imported = witness.reconcile(db, self._premises.desk, post_id, now)
+            try:
+                with self._premises.database.transaction() as db:
+                    imported = witness.reconcile(db, self._premises.desk, post_id, now)
+            except DatabaseAway:
+                raise
+            except Exception:  # those behind it must not wait for it
+                log.exception("witnessed_post_not_compared", post=post_id)
+                with self._premises.database.transaction() as db:
+                    witness.put_off(db, post_id, now)
+                continue
             if imported:
                 log.error("lead_was_seen_by_webflow_alone", reference=imported)
 

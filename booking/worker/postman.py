@@ -120,6 +120,8 @@ class Postman:
                 send(claimed, found, self._clock())
         except Undelivered as failure:
             self._failed(claimed, failure)
+        except Unreadable:
+            self._failed(claimed, TryLater(UNREADABLE))
         except Closed as closed:
             waits = Later(claimed.due_at, str(closed))
             self._write_down(claimed, lambda db: self._settle(db, claimed, waits))
@@ -138,10 +140,7 @@ class Postman:
             # Of a message about no visit nobody asks what can be booked.
             about_visit = claimed.appointment_id is not None
             catalog = premises.catalogs.current(db, now.date()) if about_visit else Catalog(0)
-            try:
-                return last_look.look(db, catalog, premises.keyring, self._name, claimed, premises.zone, now)
-            except Unreadable:
-                return Later(now + leases.wait_after(claimed.attempts), UNREADABLE)
+            return last_look.look(db, catalog, premises.keyring, self._name, claimed, premises.zone, now)
 
     def _settle(self, db: Any, claimed: Claimed, found: Ready | Done | Later | None) -> bool:
         if isinstance(found, Ready):

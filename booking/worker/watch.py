@@ -165,4 +165,8 @@ class Watch:
             return False
         with self._premises.database.reading() as db:
             last = vitals.last(db, vitals.WATCHED)
-        return last is None or now - last.beat_at >= every
+        if last is None:
+            return True
+        # Of the last one it must be seen first that it does not come through.
+        in_hand = "reference" in last.details and "seen_at" not in last.details
+        return now - last.beat_at >= max(every, 2 * vitals.SEEN_WITHIN if in_hand else every)

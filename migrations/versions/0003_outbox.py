@@ -110,6 +110,8 @@ def witness() -> None:
         "witnessed_post",
         sa.Column("id", sa.String(80), nullable=False),
         sa.Column("posted_at", UtcDateTime, nullable=False),
+        sa.Column("compare_at", UtcDateTime, nullable=False),
+        sa.Column("compared_at", UtcDateTime),
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.Column("outcome", sa.String(10), nullable=False),
         sa.Column("reference", sa.String(20), nullable=False),

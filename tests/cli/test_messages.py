@@ -2,6 +2,7 @@
 
 import base64
 import re
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -16,8 +17,9 @@ from booking.models.outbox import OutboxMessage
 from booking.operations import vitals, webhooks
 from booking.runtime import Runtime
 from tests.cli.conftest import Terminal
-from tests.delivery.mailbox import awkward
+from tests.delivery.mailbox import Talk, awkward
 from tests.delivery.receiver import Receiver, answering
+from tests.faults.crowd import eventually
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 PROGRAM, OTHER = "https://crm.example.com/hook", "https://other.example.com/hook"
@@ -87,6 +89,48 @@ def test_drain_without_its_database_says_so_and_ends_with_3(away: Terminal) -> N
     result = away.call(*DRAIN)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("The database does not answer")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_drain_that_is_told_to_end_finishes_the_letter_at_hand_and_begins_no_other(
+    how: signal.Signals, terminal: Terminal, ada: str
+) -> None:
+    def tell(talk: Talk) -> None:
+        process.send_signal(how)
+        eventually(lambda: not signals_on_their_way(process.pid))
+        talk.say("250 2.0.0 fine")
+
+    with awkward({"letter": tell}, {}) as server:
+        process = terminal.told(MAIL_URL=f"smtp://127.0.0.1:{server.port}").start(*DRAIN)
+        with process:
+            _, err = process.communicate(timeout=60)
+    assert (process.returncode, err, server.fired) == (0, b"", ["letter"])
+    states = [row[1] for row in rows(terminal, *LIST, "--state", "sent", "--state", "waiting")]
+    assert states == ["waiting", "sent"]
+
+
+def signals_on_their_way(pid: int) -> bool:
+    """Whether a process has yet to hear of a signal that it was sent."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(mask, 16) for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*(\w+)", status, re.MULTILINE))
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MAIL_URL", "smtp://user:pa#ss@localhost:25"),
+        ("MAIL_URL", "smtp://localhost:25?tls=requried"),
+        ("SMS_URL", "twilio://AC1@nowhere"),
+    ],
+)
+@pytest.mark.parametrize("words", [DRAIN, ("doctor",), ("serve",)], ids=" ".join)
+def test_a_way_outside_that_is_written_wrong_is_said_at_once_and_without_its_password(
+    words: tuple[str, ...], name: str, text: str, terminal: Terminal
+) -> None:
+    said = misused(terminal.told(**{name: text}), *words)
+    assert said.startswith(f"The settings cannot be used:\n  BOOKING_{name}: ")
+    assert "pa#ss" not in said
 
 
 # ---------------------------------------------------------------- messages

@@ -301,6 +301,14 @@ def test_a_gigabyte_is_not_read() -> None:
     assert len(receiver.hung_up) == 1
 
 
+def test_a_chunk_of_less_than_nothing_does_not_open_the_floodgates() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n"
+    with Receiver(flooding(head, bytes(65536), 10**9)) as receiver:
+        answer = post(receiver)
+    assert (answer.status, len(answer.body)) == (200, outgoing.AT_MOST)
+    assert receiver.sent < 32_000_000
+
+
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"Name: value\r\n" * 5000], ids=["one line", "many headers"])
 def test_a_gigabyte_of_headers_is_not_read(piece: bytes) -> None:
     with Receiver(flooding(b"HTTP/1.1 200 OK\r\n", piece, 10**9)) as receiver:

@@ -243,11 +243,19 @@ def test_only_the_right_signature_is_taken_for_any_form(url: str, form: dict[str
             (word, True)
             for word in ("stop", " Stop. ", "“Stop!”", "stop all", "opt-out", "Opt Out", "ＳＴＯＰ", "STOP 🛑")
         ),
+        *(
+            (words, True)
+            for words in (
+                *("STOP\n\nSent from my iPhone", "Please stop texting me", "stop STOP", "STOP it", "I want to opt out"),
+                *("unsubscribe me", "Stop, please. I will be by the sea."),
+            )
+        ),
         *((word, False) for word in ("START", "YES", "UNSTOP", "yes!", "un-stop", "\tStart\n")),
-        *((word, None) for word in ("", "🛑", "please stop", "STOP it", "stop2", "ok", "ending", "NO", "yes please")),
+        *((word, None) for word in ("", "🛑", "stop2", "ok", "ending", "NO", "yes please")),
+        *((words, None) for words in ("Can I stop by at 5?", "a non-stopping pain", "cancel my visit", "start at 9?")),
     ],
 )
-def test_a_text_asks_for_an_end_or_a_beginning_only_as_a_whole(text: str, wish: bool | None) -> None:
+def test_a_text_asks_for_an_end_in_any_words_and_for_a_beginning_only_as_a_whole(text: str, wish: bool | None) -> None:
     assert sms.wants_stop(text) is wish
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from booking.domain.catalog import Catalog, Closure, ExtraHours, Location, Practitioner, WorkingHours
-from booking.domain.opening import LOOK_AHEAD_DAYS, opens_at
+from booking.domain.opening import LOOK_AHEAD_DAYS, open_until, opens_at
 
 ZONE = ZoneInfo("America/New_York")
 MAIN = Location(1, "main", "Main", "America/New_York", "1 Road", "St. Augustine", "FL", "32084", "904-555-0134")
@@ -72,7 +72,24 @@ def test_whoever_comes_first_opens() -> None:
     early = WorkingHours(2, 1, 1, 450, 480)
     wanted = replace(WEEK, working_hours=(*WEEK.working_hours, early))
     assert opens_at(wanted, at("2026-11-24T05:00")) == at("2026-11-24T07:30")
-    assert opens_at(wanted, at("2026-11-24T08:00")) == at("2026-11-24T09:00"), "between the two nobody is there"
+
+
+def test_while_all_are_at_lunch_it_is_open_and_between_two_days_it_is_not() -> None:
+    mornings, afternoons = WorkingHours(1, 1, 1, 480, 720), WorkingHours(1, 1, 1, 780, 1080)
+    wanted = replace(WEEK, working_hours=(mornings, afternoons))
+    for now in ("08:00", "11:59", "12:00", "12:59", "17:59"):
+        assert opens_at(wanted, at(f"2026-11-24T{now}")) == at(f"2026-11-24T{now}")
+        assert open_until(wanted, at(f"2026-11-24T{now}")) == at("2026-11-24T18:00")
+    for now in ("2026-11-24T07:59:59", "2026-11-24T18:00", "2026-11-25T12:00"):
+        assert opens_at(wanted, at(now)) == at("2026-11-24T08:00" if now < "2026-11-24T08" else "2026-12-01T08:00")
+        assert open_until(wanted, at(now)) is None
+
+
+def test_of_two_places_the_one_that_is_open_longer_counts() -> None:
+    west = replace(MAIN, id=2, slug="west", timezone="America/Los_Angeles")
+    hours = WorkingHours(2, 2, 1, 540, 1020)
+    wanted = replace(WEEK, locations=(MAIN, west), working_hours=(*WEEK.working_hours, hours))
+    assert open_until(wanted, at("2026-11-24T16:00")) == at("2026-11-24T20:00")
 
 
 @pytest.mark.parametrize("day", ["2026-11-02", "2027-03-15"])

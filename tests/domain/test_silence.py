@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking.domain.silence import FEWEST_DAYS, UNLIKELY, is_unusual
+from booking.domain.silence import FEWEST_DAYS, UNLIKELY, is_too_long, is_unusual
 
 DAYS = st.lists(st.integers(0, 60), min_size=FEWEST_DAYS, max_size=8)
 
@@ -62,3 +62,18 @@ def test_after_a_few_days_alone_nothing_is_known(before: list[int]) -> None:
 @given(before=st.lists(st.integers(0, 10_000), min_size=FEWEST_DAYS, max_size=8))
 def test_as_many_as_ever_is_never_unusual(before: list[int]) -> None:
     assert not is_unusual(max(before), before)
+
+
+@pytest.mark.parametrize(
+    ("before", "too_long"),
+    [
+        ([10, 10, 10, 10], True),
+        ([9, 9, 9, 10], True),
+        ([9, 9, 9, 9], False),
+        ([0, 0, 0, 0], False),
+        ([30, 30, 30], False),
+        ([], False),
+    ],
+)
+def test_a_time_without_any_is_too_long_where_ten_would_have_come(before: list[int], too_long: bool) -> None:
+    assert is_too_long(before) is too_long

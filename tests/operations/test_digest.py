@@ -192,7 +192,7 @@ def test_no_more_are_named_than_fit_and_all_are_counted(clinic: Clinic) -> None:
     assert (len(found["waiting"]), found["overdue"]) == (MOST_NAMED, MOST_NAMED + 2)
 
 
-def test_whom_no_message_reached_is_named_with_the_reason_for_a_day(clinic: Clinic) -> None:
+def test_whom_no_message_reached_is_named_with_the_reason_in_the_next_digest(clinic: Clinic) -> None:
     reference = come(clinic, HOUR)
     with clinic.database.reading() as db:
         lead = db.scalars(select(Lead.id)).one()
@@ -201,8 +201,12 @@ def test_whom_no_message_reached_is_named_with_the_reason_for_a_day(clinic: Clin
         clinic.do(outbox.write, clinic.keyring, [message], clinic.now)
         (claimed,) = clinic.do(leases.claim, "one", "mail", clinic.now, limit=25)
         clinic.do(fates.refused, "one", claimed, "no such box", clinic.now)
-    assert facts(clinic)["failed"] == [{"reference": reference, "why": "no such box"}]
-    clinic.now += DAY
+    named = [{"reference": reference, "why": "no such box"}]
+    assert facts(clinic)["failed"] == named
+    clinic.now += 3 * DAY
+    clinic.do(vitals.beat, digest.EVENT, clinic.now - 4 * DAY)
+    assert facts(clinic)["failed"] == named, "no digest told of it while no worker ran"
+    clinic.do(vitals.beat, digest.EVENT, clinic.now)
     assert facts(clinic)["failed"] == []
 
 
@@ -224,10 +228,14 @@ def test_what_webflow_alone_saw_is_said(clinic: Clinic) -> None:
     clinic.do(vitals.beat, vitals.WORKER, clinic.now)
     with clinic.database.transaction() as db:
         for number, age in ((1, HOUR), (2, 2 * DAY)):
-            seen = {"posted_at": clinic.now - age, "content": b"", "outcome": "imported"}
-            db.add(WitnessedPost(id=str(number), reference=f"SV-2222-000{number}", **seen))
+            at, posted_at = clinic.now - age, clinic.now - 5 * DAY
+            seen = {"posted_at": posted_at, "compare_at": posted_at, "compared_at": at, "content": b""}
+            db.add(WitnessedPost(id=str(number), outcome="imported", reference=f"SV-2222-000{number}", **seen))
     (said,) = facts(clinic)["faults"]
-    assert said.endswith("they were taken in: SV-2222-0001.")
+    assert said.endswith("they were taken in: SV-2222-0001."), "however long ago they were posted"
+    clinic.do(vitals.beat, digest.EVENT, clinic.now - 2 * DAY - MINUTE)
+    (said,) = facts(clinic)["faults"]
+    assert said.endswith("they were taken in: SV-2222-0001, SV-2222-0002."), "and of which no digest told"
 
 
 def test_a_test_of_the_form_is_in_none_of_its_numbers(post: Post, clinic: Clinic) -> None:

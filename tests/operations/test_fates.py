@@ -65,6 +65,28 @@ def told(database: Database, visit_id: int) -> dict[str, str] | None:
 # ---------------------------------------------------------------- sent
 
 
+def test_what_arrives_after_all_is_no_more_a_reason_to_call(clinic: Clinic, database: Database) -> None:
+    lead = clinic.somebody()
+    for name in ("one", "two"):
+        claimed = claimed_letter(clinic, lead_id=lead, key=(name,))
+        clinic.do(fates.refused, "one", claimed, "no such box", clinic.now)
+    with database.reading() as db:
+        dead = db.scalars(select(OutboxMessage.id).order_by(OutboxMessage.id)).all()
+    for number, still in zip(dead, (True, False), strict=True):
+        assert "call instead" in undelivered(database, lead)
+        clinic.do(outbox.release, clinic.now, message_id=number)
+        clinic.do(fates.sent, "one", again(clinic), "", clinic.now)
+        assert bool(undelivered(database, lead)) is still
+
+
+def test_what_arrives_as_usual_leaves_what_the_lead_says(clinic: Clinic, database: Database) -> None:
+    lead = clinic.somebody()
+    clinic.do(fates.refused, "one", claimed_letter(clinic, lead_id=lead), "no such box", clinic.now)
+    for more in ({"audience": "desk", "key": ("desk",)}, {"key": ("another",)}):
+        clinic.do(fates.sent, "one", claimed_letter(clinic, lead_id=lead, **more), "", clinic.now)
+        assert "call instead" in undelivered(database, lead)
+
+
 def test_what_was_sent_is_done_and_the_visit_remembers_what_was_told(clinic: Clinic, database: Database) -> None:
     visit = clinic.book("short", TEN).row.id
     claimed = claimed_letter(clinic, appointment_id=visit, event=MOVED)

@@ -9,10 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from booking.database import Database
+from booking.domain import silence
 from booking.domain.status import MessageState
+from booking.domain.submission import Submission
 from booking.keyring import Keyring
 from booking.models.lead import Lead
-from booking.operations import exports, leases, outbox, vitals, webhooks
+from booking.models.outbox import OutboxMessage
+from booking.operations import exports, fates, leases, outbox, vitals, webhooks, witness
 from booking.operations.exports import Filters
 from booking.operations.outbox import Message
 from booking.operations.vitals import BEAT_WITHIN, LATE_AFTER, SEEN_WITHIN, WATCHED, WEEKS, WORKER, Vitals
@@ -127,6 +130,46 @@ def test_what_waits_for_a_program_that_is_told_no_more_is_not_late(clinic: Clini
     assert set(faults(clinic)) == {"late"}
 
 
+@pytest.mark.parametrize("channel", ["mail", "sms"])
+def test_a_server_that_takes_nothing_is_seen_after_a_few_attempts(channel: str, clinic: Clinic) -> None:
+    """What is tried again is never late: each failure makes it due later."""
+    put(clinic, channel=channel)
+    began = clinic.now
+    for attempts in range(1, vitals.TRIED_IN_VAIN + 1):
+        assert faults(clinic) == {}
+        (claimed,) = clinic.do(leases.claim, "one", channel, clinic.now, limit=1)
+        assert claimed.attempts == attempts
+        clinic.do(fates.failed, "one", claimed, "the mail server did not accept our password", clinic.now, after=None)
+        with clinic.database.reading() as db:
+            clinic.now = db.get_one(OutboxMessage, claimed.id).due_at
+        beat(clinic, WORKER)
+    assert faults(clinic) == {
+        "failing": "1 letters or texts are tried again and again, and not taken: "
+        "the mail server did not accept our password."
+    }
+    assert clinic.now - began < HOUR
+    (claimed,) = clinic.do(leases.claim, "one", channel, clinic.now, limit=1)
+    clinic.do(fates.sent, "one", claimed, "", clinic.now)
+    assert faults(clinic) == {}
+
+
+def test_a_program_that_takes_nothing_is_no_fault_of_ours(clinic: Clinic) -> None:
+    put(clinic, channel="webhook", recipient="1")
+    with clinic.database.transaction() as db:
+        row = db.scalars(select(OutboxMessage)).one()
+        row.attempts, row.due_at = 9, clinic.now + HOUR
+    assert faults(clinic) == {}
+
+
+def test_what_webflow_saw_and_cannot_be_compared_is_seen(clinic: Clinic) -> None:
+    submission = Submission(name="Ada", email="ada@example.com")
+    clinic.do(witness.keep, clinic.keyring, "w1", submission, clinic.now - witness.COMPARED_AFTER)
+    clinic.now += witness.AGAIN_AFTER
+    assert faults(clinic) == {}
+    clinic.now += MOMENT
+    assert "Webflow" in faults(clinic)["webflow"]
+
+
 def test_a_message_that_died_is_seen_for_a_day(clinic: Clinic) -> None:
     put(clinic)
     number = finish(clinic, MessageState.DEAD)
@@ -216,6 +259,22 @@ def test_a_service_that_is_new_is_not_compared_with_days_before_it_began(clinic:
     assert read(clinic).days == (0,)
     come(clinic, 30, clinic.now - 2 * WEEK - MINUTE)
     assert read(clinic).days == (0, 0)
+    assert faults(clinic) == {}
+
+
+def test_a_silence_that_goes_on_is_seen_where_each_day_for_itself_is_too_quiet_to_tell(clinic: Clinic) -> None:
+    for week in range(8):
+        for day in range(5 if week else 1):
+            come(clinic, 2, clinic.now - 10 * DAY - week * WEEK + day * DAY)
+    last = clinic.now - 10 * DAY
+    assert read(clinic).last_enquiry == last
+    assert read(clinic).quiet[:2] == (18, 18)
+    assert min(read(clinic).quiet) >= 16, "on the wall, also over the change of the clock"
+    assert not silence.is_unusual(read(clinic).days[0], read(clinic).days[1:]), "the twin: of a day nothing is said"
+    assert faults(clinic)["silence"].startswith("No enquiry has come since 2026-11-14")
+    clinic.now -= 6 * DAY
+    assert min(read(clinic).quiet) >= 6
+    beat(clinic, WORKER)
     assert faults(clinic) == {}
 
 

@@ -145,6 +145,16 @@ def test_stop_stops_texts_and_start_allows_them_again(client: FlaskClient, runti
         assert stopped(runtime) is expected
 
 
+def test_who_says_stop_in_other_words_is_told_so_once_and_then_nothing(client: FlaskClient, runtime: Runtime) -> None:
+    answer = texted(client, "Please stop texting me")
+    assert "You get no more texts" in answer.text
+    assert runtime.clinic.phone in answer.text
+    assert stopped(runtime)
+    for word in ("thanks", "stop it", "STOP"):
+        assert "<Message>" not in texted(client, word).text
+    assert stopped(runtime)
+
+
 def test_who_texts_anything_else_is_told_to_call(client: FlaskClient, runtime: Runtime) -> None:
     answer = texted(client, "Can I come at 5 & bring my son?")
     assert runtime.clinic.phone in answer.text

@@ -77,8 +77,10 @@ def test_without_a_mail_server_the_same_letters_lie_in_a_folder(office: Open) ->
         (datetime(2026, 11, 24, 15, 30, tzinfo=UTC), "We will get in touch today."),
         (datetime(2026, 11, 25, 13, 30, tzinfo=UTC), "We are closed now. We will get in touch today from 9"),
         (datetime(2026, 11, 28, 23, 0, tzinfo=UTC), "We are closed now. We will get in touch on Monday from 9"),
+        (datetime(2026, 11, 24, 21, 0, tzinfo=UTC), "We will get in touch today."),
+        (datetime(2026, 11, 24, 21, 1, tzinfo=UTC), "us. We will get in touch on Wednesday from 9"),
     ],
-    ids=["in the morning", "before the clinic opens", "on Saturday evening"],
+    ids=["in the morning", "before the clinic opens", "on Saturday evening", "an hour to go", "less than an hour"],
 )
 def test_the_visitor_reads_when_they_will_hear_as_of_the_time_of_the_letter(
     at: datetime, promised: str, office: Open

@@ -1,7 +1,6 @@
 """The postman: what is due is handed over once and its fate is written down, whatever the other side may do."""
 
 import json
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ import pytest
 
 import booking
 from booking.database import Database, DatabaseAway
-from booking.delivery.letters import Letters
-from booking.models.outbox import FACTS, OutboxMessage
+from booking.models.outbox import OutboxMessage
 from booking.operations import last_look, leases
 from booking.worker import Worker, postman
 from booking.worker.postman import Postman
@@ -133,49 +131,6 @@ def test_a_letter_that_nobody_takes_for_a_day_is_given_up_and_the_desk_calls(off
     assert given_up.done_at is not None
     assert timedelta(hours=22) < given_up.done_at - given_up.created_at < timedelta(hours=25)
     assert "call instead" in at_work.lead().undelivered
-
-
-# ---------------------------------------------------------------- a template that is broken
-
-
-def test_a_broken_template_holds_up_its_own_letter_alone_and_never_the_booking(
-    office: Open, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    templates = tmp_path / "templates"
-    shutil.copytree(TEMPLATES, templates)
-    (templates / "email/lead_captured/desk.txt").write_text("{{ this.never.was }}")
-    at_work = office()
-    outside = replace(at_work.premises.outside, letters=Letters(templates))
-    broken = Office(replace(at_work.premises, outside=outside), at_work.clinic, at_work.clock.now)
-    assert broken.post(at=TEN).visit is not None
-    capsys.readouterr()
-    broken.deliver()
-    assert events(capsys) == ["message_not_written", "message_not_taken"]
-    waits = broken.message(audience="desk")
-    assert (waits.state, waits.attempts) == ("waiting", 1)
-    assert waits.reason == "it could not be written (UndefinedError); see the log"
-    assert broken.message(event="lead_captured", audience="visitor").state == "sent"
-
-    at_work.deliver()
-    assert at_work.message(audience="desk").state == "waiting", "it rests as any other"
-    at_work.deliver(hours=1)
-    assert at_work.message(audience="desk").state == "sent", "mended, it goes"
-
-
-def test_a_message_whose_facts_are_none_holds_up_itself_alone(office: Open) -> None:
-    at_work = office()
-    at_work.post(BEN)
-    at_work.post()
-    poison = at_work.messages(recipient=BEN["email"])[0]
-    key = poison.dedupe_key.hex()
-    with at_work.premises.database.transaction() as db:
-        db.get_one(OutboxMessage, poison.id).facts = at_work.premises.keyring.seal(
-            "nothing that was written", FACTS, key
-        )
-    at_work.deliver()
-    waits = at_work.message(state="waiting")
-    assert (waits.id, waits.reason) == (poison.id, "it could not be written (JSONDecodeError); see the log")
-    assert {each.state for each in at_work.messages() if each.id != poison.id} == {"sent"}
 
 
 # ---------------------------------------------------------------- a database that goes away

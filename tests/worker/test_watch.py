@@ -328,6 +328,14 @@ def test_the_form_is_tested_two_minutes_after_the_start_and_then_every_fifteen(o
     assert 2 * MINUTE == FIRST_AFTER
 
 
+def test_a_test_that_has_not_come_through_is_not_forgotten_over_the_next(office: Open) -> None:
+    with Receiver(saying(RECEIVED)) as form:
+        at_work, watch = watching(office, form.url, WATCH_MINUTES="1")
+        assert rounds(at_work, watch, 12, form)[-1] == 1
+        assert "not seen to its end" in faults(at_work)["watch"]
+        assert rounds(at_work, watch, 1, form) == [2]
+
+
 def test_with_zero_minutes_the_form_is_never_tested(office: Open) -> None:
     with Receiver(answering(500)) as form:
         at_work, watch = watching(office, form.url, WATCH_MINUTES="0")
