@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from booking.config import Settings
 from booking.database import revision, sqlite
+from booking.delivery import smtp
 from booking.operations import audit, catalog, keys, vitals, wall_times
 from booking.runtime import Runtime
 
@@ -26,6 +27,8 @@ def complaints(settings: Settings, premises: Runtime, now: datetime) -> Iterator
         yield "BOOKING_ALLOWED_ORIGINS is empty: posts from the web site are flagged."
     if settings.production and settings.mail_url.startswith("file:"):
         yield "BOOKING_MAIL_URL is file: letters are laid into a folder, and nobody gets them."
+    elif settings.production and smtp.server_at(settings.mail_url).may_read_along:
+        yield "BOOKING_MAIL_URL lets letters go unencrypted if the mail server offers nothing else: add ?tls=required."
 
 
 def _of_the_database(premises: Runtime, now: datetime) -> Iterator[str]:

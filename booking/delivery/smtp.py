@@ -76,6 +76,11 @@ class Server:
     encrypted_at_once: bool = False
     tls: str = "offered"
 
+    @property
+    def may_read_along(self) -> bool:
+        """Whether somebody on the way can read letters where the server offers no encryption."""
+        return self.tls == "offered" and not self.encrypted_at_once and not self.user and not _is_here(self.host)
+
 
 def server_at(url: str) -> Server:
     """The server that a URL names; raises ValueError, which repeats nothing of the URL: there is a password in it.

@@ -368,3 +368,17 @@ def test_the_doctor_says_that_production_sends_its_letters_to_nobody(terminal: T
     assert nobody in doctor(production)
     assert nobody not in doctor(production.told(MAIL_URL="smtp://mail.example.com"))
     assert nobody not in doctor(terminal)
+
+
+@ON_SQLITE
+def test_the_doctor_says_that_letters_of_production_may_go_unencrypted(terminal: Terminal) -> None:
+    terminal.call("seed")
+    production = terminal.told(ENV="production", BASE_URL="https://booking.example.com")
+    for url, said in (
+        ("smtp://mail.example.com", True),
+        ("smtp://mail.example.com?tls=required", False),
+        ("smtp://user:password@mail.example.com", False),
+        ("smtps://mail.example.com", False),
+        ("smtp://localhost", False),
+    ):
+        assert any("?tls=required" in line for line in doctor(production.told(MAIL_URL=url))) is said, url
