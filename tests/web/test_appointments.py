@@ -15,7 +15,7 @@ from booking.domain.catalog import Catalog
 from booking.models import Appointment, Claim
 from booking.models.appointment import REASON
 from booking.runtime import Runtime
-from tests.web.visitor import ADA, AS_JSON, BEN, BROWSER, MASSAGE, book, free, path_of, post, wish
+from tests.web.visitor import ADA, AS_JSON, BEN, BROWSER, MASSAGE, book, free, later, path_of, post, wish
 
 SITE = "https://www.example.com"
 
@@ -170,7 +170,7 @@ def test_a_visit_may_be_moved_onto_a_part_of_its_own_time(client: FlaskClient, l
 
 
 def test_a_browser_is_led_to_the_new_link(client: FlaskClient, link: str) -> None:
-    answer = client.post(f"{link}/rescheduling", data={"starts_at": free(client)[-1]["starts_at"]}, headers=BROWSER)
+    answer = client.post(f"{link}/rescheduling", data=free(client)[-1], headers=BROWSER)
     assert answer.status_code == 303
     place = re.fullmatch(r"(/appointments/[\w-]+)\?moved=yes", answer.headers["Location"])
     assert place
@@ -212,7 +212,7 @@ def test_a_move_to_what_is_not_offered_is_refused_with_the_field_named(
 ) -> None:
     before = see(client, link).get_json()
     field, values = WRONG[wrong]
-    rest = {} if field == "starts_at" else {"starts_at": free(client)[-1]["starts_at"]}
+    rest = {} if field == "starts_at" else {"starts_at": later(client, link)}
     for answer in (
         move(client, link, **rest, **values),
         client.post(f"{link}/rescheduling", data=rest | values, headers=AS_JSON),
@@ -228,7 +228,7 @@ def test_a_move_to_what_is_not_offered_is_refused_with_the_field_named(
 def test_after_the_cut_off_it_is_seen_and_no_longer_changed(
     client: FlaskClient, link: str, runtime: Runtime, minutes: int
 ) -> None:
-    other = free(client)[-1]["starts_at"]
+    other = later(client, link)
     starts_at = see(client, link).get_json()["appointment"]["starts_at"]
     set_back(runtime, until(starts_at) - timedelta(minutes=minutes))
     assert see(client, link).get_json()["can_change"] is False
@@ -246,7 +246,7 @@ def test_an_hour_before_is_early_enough(client: FlaskClient, link: str, runtime:
 
 def test_what_is_cancelled_cannot_be_moved(client: FlaskClient, link: str) -> None:
     cancel(client, link)
-    assert move(client, link, starts_at=free(client)[-1]["starts_at"]).status_code == 409
+    assert move(client, link, starts_at=later(client, link)).status_code == 409
 
 
 # ---------------------------------------------------------------- the calendar's file
@@ -275,7 +275,7 @@ def test_the_file_says_when_and_where_and_nothing_of_health(client: FlaskClient,
 
 def test_one_uid_for_life_a_rising_sequence_and_at_last_a_cancellation(client: FlaskClient, link: str) -> None:
     events = [event_of(client.get(f"{link}/calendar.ics"))]
-    moved = move(client, link, starts_at=free(client)[-1]["starts_at"]).get_json()["appointment"]
+    moved = move(client, link, starts_at=later(client, link)).get_json()["appointment"]
     link = path_of(moved["manage_url"])
     events.append(event_of(client.get(f"{link}/calendar.ics")))
     cancel(client, link)
@@ -318,7 +318,7 @@ def looks(answer: TestResponse) -> tuple[Any, ...]:
 def test_unknown_replaced_and_expired_links_look_exactly_alike(
     client: FlaskClient, link: str, runtime: Runtime, way: str
 ) -> None:
-    new = path_of(move(client, link, starts_at=free(client)[-1]["starts_at"]).get_json()["appointment"]["manage_url"])
+    new = path_of(move(client, link, starts_at=later(client, link)).get_json()["appointment"]["manage_url"])
     over = path_of(book(client, BEN)["manage_url"])
     with runtime.database.transaction() as db:
         long_ago = datetime.now(UTC) - timedelta(days=2)

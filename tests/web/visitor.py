@@ -34,6 +34,12 @@ def free(client: FlaskClient, service: str = ADJUSTMENT, **query: Any) -> list[S
     return found
 
 
+def later(client: FlaskClient, link: str) -> str:
+    """The last free time with whom the visit is."""
+    who = client.get(link, headers=AS_JSON).get_json()["appointment"]["practitioner"]
+    return free(client, practitioner=who)[-1]["starts_at"]
+
+
 def wish(slot: Slot, service: str = ADJUSTMENT) -> dict[str, str]:
     """A slot in the fields of the form."""
     return {"service": service} | {name: slot[name] for name in ("starts_at", "practitioner", "location")}
