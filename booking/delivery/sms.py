@@ -45,8 +45,15 @@ HOPELESS = {
 
 STOP = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 START = frozenset({"START", "YES", "UNSTOP"})
-# Who asks whether they may stop by asks for something else.
-PLAIN_WISH = re.compile(r"\b(STOP(?!\s+(BY|IN|OVER)\b)|UNSUBSCRIBE|OPT[\s-]?OUT)\b", re.IGNORECASE)
+# In a sentence: at its beginning, alone with a word or two, or of texts. A pain that does not stop is another matter.
+WISHES = re.compile(
+    r"^\W*STOP\b(?!\s+(BY|IN|OVER)\b)|^\W*(\w+\W+){0,2}STOP\W*$|\bUNSUBSCRIBE\b|\bOPT(ING)?[\s-]?OUT\b"
+    r"|\bSTOP\s+(\w+\s+)?(TEXT|MESSAG|SEND|CONTACT|REMIND|WRITING|SMS|THIS\b|THESE\b|IT\b)",
+    re.IGNORECASE,
+)
+NEGATED = re.compile(
+    r"(N[^\w\s]T|\b(CAN|WO|DO|DOES|DID)NT|\bNOT|\bNEVER|\bCANNOT)\s+(\w+\s+){0,2}(STOP|UNSUBSCRIBE|OPT)", re.IGNORECASE
+)
 
 
 class OptedOut(Refused):
@@ -119,13 +126,11 @@ def signed_by_twilio(url: str, form: Mapping[str, str], signature: str, token: s
 
 
 def wants_stop(text: str) -> bool | None:
-    """True if a text asks for no more texts, False if it asks for them again, None if it is about something else.
-
-    To stop once too often does less harm than to go on: the plain wish counts in any sentence.
-    """
+    """True if a text asks for no more texts, False if it asks for them again, None if it is about something else."""
     if is_keyword(text):
         return _whole(text) in STOP
-    return True if PLAIN_WISH.search(unicodedata.normalize("NFKC", text)) else None
+    plain = unicodedata.normalize("NFKC", text)
+    return True if WISHES.search(plain) and not NEGATED.search(plain) else None
 
 
 def is_keyword(text: str) -> bool:

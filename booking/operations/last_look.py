@@ -19,12 +19,13 @@ from booking.models.outbox import OutboxMessage, SmsStop
 from booking.operations import appointments, leases, outbox, reminders
 from booking.operations.appointments import Visit
 from booking.operations.leases import Claimed
-from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, VISIT_EVENTS
+from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, SEEN_SINCE, VISIT_EVENTS
 
 CONFIRMATIONS_A_DAY = 3
 A_DAY = timedelta(days=1)
-# From then on a change of a visit is told an hour after the last: what is changed meanwhile is told as it ended.
-CHANGES_A_DAY, UNHURRIED = 5, timedelta(hours=1)
+# From then on what changes of a visit, or of the visits of one address, is told an hour after the last such message.
+MOVES_A_DAY, LETTERS_A_DAY = 5, 20
+UNHURRIED, AT_THE_LATEST = timedelta(hours=1), timedelta(hours=2)
 ENOUGH_TODAY = f"{CONFIRMATIONS_A_DAY} confirmations went to this address within a day: look before you release it."
 STOPPED = "This number asked for no more texts."
 CHANGED = "The visit is no more as this says."
@@ -33,7 +34,8 @@ OVER = "The visit is over."
 TOO_LATE = "The service was down when it was due, and now it helps no more."
 AT_NIGHT = "Texts are sent between 8 and 20 o'clock."
 ONLY_AT_NIGHT = "It could have helped only at night, when no texts are sent."
-MANY_CHANGES = "The visit was changed many times today: how it ends is told once an hour."
+MANY_CHANGES = "There was much to tell of visits today: now it is told once an hour, as it stands then."
+TOO_LATE_THEN = "No text could be sent before the visit."
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Done:
-    """It must not be sent: its fate, and why."""
+    """It must not be sent: its fate, and why; if it is dead, somebody has to call instead."""
 
     state: MessageState
     reason: str
@@ -78,8 +80,8 @@ def look(
     facts = claimed.facts(keyring)
     if row is not None and claimed.audience == "visitor" and (fate := _fate(claimed, row, facts, now)):
         return fate
-    if refusal := _refusal(db, keyring, claimed, ZoneInfo(row.timezone) if row else zone, now):
-        return refusal
+    if refusal := _refusal(db, keyring, claimed, row, zone, now):
+        return _or_call(refusal, claimed, row, lead)
     visit = appointments.visit_of(catalog, row) if row is not None else None
     if visit is not None and claimed.event == LEAD_CAPTURED and (not _stands(visit.row) or visit.row.starts_at <= now):
         visit = None  # that it was cancelled is told by another message, and of what is over nobody is told
@@ -107,14 +109,17 @@ def _is_true(claimed: Claimed, row: Appointment, facts: dict[str, Any]) -> bool:
     return stands or claimed.event not in (BOOKED, MOVED)
 
 
-def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, now: datetime) -> Done | Later | None:
+def _refusal(
+    db: Session, keyring: Keyring, claimed: Claimed, row: Appointment | None, zone: ZoneInfo, now: datetime
+) -> Done | Later | None:
     """Why this person should not be written to, or not now."""
     is_text = claimed.channel == "sms"
     if is_text and db.get(SmsStop, keyring.digest("sms", claimed.recipient)) is not None:
         return Done(MessageState.WITHDRAWN, STOPPED)
-    if not claimed.released and (enough := _enough(db, keyring, claimed, now)):
+    if not claimed.released and (enough := _enough(db, keyring, claimed, row, now)):
         return enough
-    morning = quiet_hours.next_time(quiet_hours.clocks(claimed.recipient, zone), now) if is_text else now
+    here = ZoneInfo(row.timezone) if row else zone
+    morning = quiet_hours.next_time(quiet_hours.clocks(claimed.recipient, here), now) if is_text else now
     if morning == now:
         return None
     if claimed.useful_until is not None and morning > claimed.useful_until:
@@ -122,22 +127,39 @@ def _refusal(db: Session, keyring: Keyring, claimed: Claimed, zone: ZoneInfo, no
     return Later(morning, AT_NIGHT)
 
 
-def _enough(db: Session, keyring: Keyring, claimed: Claimed, now: datetime) -> Done | Later | None:
+def _enough(
+    db: Session, keyring: Keyring, claimed: Claimed, row: Appointment | None, now: datetime
+) -> Done | Later | None:
     """Why this would be too much: whoever has an address can post a form, and move a visit, again and again."""
     if (claimed.audience, claimed.event) == ("visitor", LEAD_CAPTURED):
         if _sent_lately(db, keyring, claimed, [LEAD_CAPTURED], now)[0] >= CONFIRMATIONS_A_DAY:
             return Done(MessageState.HELD, ENOUGH_TODAY)
-    elif claimed.audience in {"visitor", "desk"} and claimed.event in VISIT_EVENTS:
-        number, last = _sent_lately(db, keyring, claimed, VISIT_EVENTS, now)
-        if number >= CHANGES_A_DAY and last is not None and last + UNHURRIED > now:
+        return None
+    if claimed.audience not in {"visitor", "desk"} or claimed.event not in VISIT_EVENTS or row is None:
+        return None
+    limits: list[tuple[Sequence[str], int, int | None]] = []
+    if claimed.event == MOVED:
+        limits.append(((MOVED,), MOVES_A_DAY, row.id))
+    if claimed.audience == "visitor":
+        limits.append((VISIT_EVENTS, LETTERS_A_DAY, None))
+    for events, most, of_visit in limits:
+        number, last = _sent_lately(db, keyring, claimed, events, now, of_visit=of_visit)
+        # Shortly before the visit nothing waits.
+        if number >= most and last is not None and now < last + UNHURRIED <= row.starts_at - AT_THE_LATEST:
             return Later(last + UNHURRIED, MANY_CHANGES)
     return None
 
 
 def _sent_lately(
-    db: Session, keyring: Keyring, claimed: Claimed, events: Sequence[str], now: datetime
+    db: Session,
+    keyring: Keyring,
+    claimed: Claimed,
+    events: Sequence[str],
+    now: datetime,
+    *,
+    of_visit: int | None = None,
 ) -> tuple[int, datetime | None]:
-    """How many messages of these events the recipient got within a day, the desk of this visit; and when the last."""
+    """How many messages of these events the recipient got within a day, and when the last."""
     sent = [
         OutboxMessage.mailbox == outbox.mailbox(keyring, claimed.channel, claimed.recipient),
         OutboxMessage.done_at > now - A_DAY,
@@ -146,10 +168,22 @@ def _sent_lately(
         OutboxMessage.audience == claimed.audience,
         OutboxMessage.state == MessageState.SENT,
     ]
-    if claimed.audience == "desk":
-        sent.append(OutboxMessage.appointment_id == claimed.appointment_id)
+    if of_visit is not None:
+        sent.append(OutboxMessage.appointment_id == of_visit)
     number, last = db.execute(select(func.count(), func.max(OutboxMessage.done_at)).where(*sent)).one()
     return number, last
+
+
+def _or_call(refusal: Done | Later, claimed: Claimed, row: Appointment | None, lead: Lead | None) -> Done | Later:
+    """What to do instead where a visitor would not hear in time what the desk did to their visit: it has to call."""
+    if claimed.audience != "visitor" or claimed.event not in VISIT_EVENTS or row is None:
+        return refusal
+    if isinstance(refusal, Later):
+        if refusal.due_at < row.starts_at:
+            return refusal
+        refusal = Done(MessageState.MISSED, TOO_LATE_THEN)
+    seen = (row.told or {}).get(claimed.channel) == SEEN_SINCE or (lead is not None and lead.email)
+    return refusal if seen else Done(MessageState.DEAD, refusal.reason)
 
 
 def _stands(row: Appointment) -> bool:

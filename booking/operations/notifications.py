@@ -128,8 +128,8 @@ def visit_changed(
     """Tell how a visit stands after it was booked for an earlier enquiry, moved, cancelled or restored.
 
     What was to be told of it before is withdrawn: one message tells the last state. The reminders follow the visit.
-    Who changed it is not told that they did, but for the visitor, who wants to see it in writing. That a visit is
-    cancelled of which they cannot have heard yet, they are not told either.
+    Who changed it is not told that they did, but for the visitor, who wants to see it in writing. A visit that the desk
+    books and cancels within the grace is told to nobody.
     """
     person = person_of(db, visit.lead_id)
     event, due_at = _event_of(visit), now + (GRACE if by_desk else timedelta())
@@ -142,11 +142,13 @@ def visit_changed(
         ways = visit.told or [channel for channel, _ in person.ways(telling)]
         seen = dict.fromkeys(ways, SEEN_SINCE) or None
         db.execute(update(Appointment).where(Appointment.id == visit.id).values(told=seen))
-    elif event == CANCELLED and not _may_know(db, visit):
+    elif event == CANCELLED and now <= visit.created_at + GRACE and not _was_begun(db, visit):
         found = []
     found += _to_programs(event, person, key, due_at, visit)
     if AppointmentStatus(visit.status).is_ahead:
         found += reminders.plan(visit, person.ways(telling), now)
+        # What a visit had that stands again as its visitor knows it, it keeps, however soon that is due.
+        found += outbox.withdrawn(db, keyring, reminders.late(visit, person.ways(telling), now))
     outbox.write(db, keyring, found, now)
 
 
@@ -169,8 +171,8 @@ def _event_of(visit: Appointment) -> str:
     return MOVED if visit.told else BOOKED
 
 
-def _may_know(db: Session, visit: Appointment) -> bool:
-    """Whether the visitor may know of a visit: they booked it with their enquiry, or a message of it was begun."""
+def _was_begun(db: Session, visit: Appointment) -> bool:
+    """Whether the visitor booked it themselves, or a message of it is on its way to them."""
     of_visit = select(OutboxMessage.id).where(
         OutboxMessage.appointment_id == visit.id,
         OutboxMessage.audience == "visitor",

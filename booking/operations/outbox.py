@@ -16,6 +16,8 @@ from booking.keyring import Keyring
 from booking.models.lead import Lead
 from booking.models.outbox import FACTS, OutboxMessage, Webhook
 
+SENT, WITHDRAWN = MessageState.SENT.value, MessageState.WITHDRAWN.value
+
 messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
 
 
@@ -65,6 +67,13 @@ def withdraw(db: Session, appointment_id: int, events: Sequence[str], reason: st
     db.connection().execute(update(messages).where(*found, messages.c.state.in_(open_states)), values)
 
 
+def withdrawn(db: Session, keyring: Keyring, found: Sequence[Message]) -> list[Message]:
+    """Those of some messages that were written before and have been withdrawn."""
+    keys = {_key(keyring, each): each for each in found}
+    there = select(messages.c.dedupe_key).where(messages.c.dedupe_key.in_(keys), messages.c.state == WITHDRAWN)
+    return [keys[bytes(key)] for key in db.connection().scalars(there)] if keys else []
+
+
 def release(db: Session, now: datetime, *, lead_id: int | None = None, message_id: int | None = None) -> int:
     """Let held or dead messages be sent after all; returns how many."""
     which = messages.c.lead_id == lead_id if lead_id is not None else messages.c.id == message_id
@@ -104,16 +113,28 @@ def oldest_due(db: Session, now: datetime) -> datetime | None:
     return cast(datetime | None, db.scalar(select(func.min(messages.c.due_at)).where(*waits)))
 
 
-def failing(db: Session, attempts: int) -> tuple[int, str]:
-    """How many letters and texts wait after so many attempts in vain, and why the newest of them does."""
+def failing(db: Session, attempts: int, mailboxes: int) -> tuple[int, str]:
+    """How many letters and texts wait after so many attempts because nothing is taken, and why the newest of them does.
+
+    One full mailbox is no such sign: on its channel nothing else is taken either, or as many `mailboxes` have the same.
+    """
     tried = (messages.c.state == WAITS, messages.c.channel.in_(["mail", "sms"]), messages.c.attempts >= attempts)
-    found = db.connection().execute(select(messages.c.reason).where(*tried).order_by(messages.c.id.desc())).scalars()
-    reasons = list(found)
-    return len(reasons), reasons[0] if reasons else ""
+    columns = (messages.c.channel, messages.c.mailbox, messages.c.created_at, messages.c.reason)
+    rows = db.connection().execute(select(*columns).where(*tried).order_by(messages.c.id.desc())).all()
+    found = []
+    for channel in {row.channel for row in rows}:
+        own = [row for row in rows if row.channel == channel]
+        since = min(row.created_at for row in own)
+        sent = select(messages.c.id).where(messages.c.state == SENT, messages.c.channel == channel)
+        if len({row.mailbox for row in own}) >= mailboxes or not db.scalar(
+            sent.where(messages.c.done_at > since).limit(1)
+        ):
+            found += own
+    return len(found), (found[0].reason or "see the log") if found else ""
 
 
 def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
-    key = keyring.digest("outbox", message.event, message.channel, message.recipient, *message.key)
+    key = _key(keyring, message)
     return {
         "dedupe_key": key,
         "event": message.event,
@@ -133,6 +154,10 @@ def _row(keyring: Keyring, message: Message, now: datetime) -> dict[str, Any]:
     }
 
 
+def _key(keyring: Keyring, message: Message) -> bytes:
+    return keyring.digest("outbox", message.event, message.channel, message.recipient, *message.key)
+
+
 def _write_statement(module: Any) -> Any:
     insert = module.insert(messages)
     anew = ("facts", "state", "reason", "created_at", "due_at", "useful_until", "attempts")
@@ -141,7 +166,7 @@ def _write_statement(module: Any) -> Any:
         index_elements=["dedupe_key"],
         set_={name: insert.excluded[name] for name in anew}
         | dict.fromkeys(("worker", "lease_until", "done_at"), null()),
-        where=messages.c.state == MessageState.WITHDRAWN.value,
+        where=messages.c.state == WITHDRAWN,
     )
 
 

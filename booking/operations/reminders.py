@@ -23,19 +23,26 @@ def plan(visit: Appointment, ways: Iterable[tuple[str, str]], now: datetime) -> 
 
     A text that would be due at night is due in the evening before.
     """
-    return list(_to_come(visit, ways, now))
+    return [each for each in _all(visit, ways) if each.due_at > now + FRESH]
 
 
-def _to_come(visit: Appointment, ways: Iterable[tuple[str, str]], now: datetime) -> Iterator[Message]:
+def late(visit: Appointment, ways: Iterable[tuple[str, str]], now: datetime) -> list[Message]:
+    """The reminders too near for `plan` that would help still, by the ways in which the visit is known as it stands."""
+    known = [(channel, whom) for channel, whom in ways if (visit.told or {}).get(channel) == visit.to_tell]
+    return [
+        each
+        for each in _all(visit, known)
+        if each.due_at <= now + FRESH and each.useful_until is not None and now < each.useful_until
+    ]
+
+
+def _all(visit: Appointment, ways: Iterable[tuple[str, str]]) -> Iterator[Message]:
     zone = ZoneInfo(visit.timezone)
     for channel, recipient in ways:
         for event, usual, useful_until in _times(visit, zone):
             clocks = quiet_hours.clocks(recipient, zone) if channel == "sms" else ()
             due_at = quiet_hours.time_before(clocks, usual)
-            # What a visit had that stands again as its visitor knows it, it keeps.
-            had = (visit.told or {}).get(channel) == visit.to_tell and due_at > visit.created_at + FRESH
-            if due_at > now + FRESH or (had and now < useful_until):
-                yield _message(visit, channel, recipient, event, due_at, useful_until)
+            yield _message(visit, channel, recipient, event, due_at, useful_until)
 
 
 def _times(visit: Appointment, zone: ZoneInfo) -> Iterator[tuple[str, datetime, datetime]]:

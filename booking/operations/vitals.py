@@ -20,7 +20,7 @@ WORKER, WATCHED, ALARMED = "worker", "watch", "alarm"
 A_DAY, A_WEEK = timedelta(days=1), timedelta(days=7)
 WEEKS = 8
 LATE_AFTER = timedelta(minutes=15)  # a message that is due and not even tried
-TRIED_IN_VAIN = 6  # with the waits in between, ten minutes or so
+TRIED_IN_VAIN, MAILBOXES = 6, 3  # with the waits in between, ten minutes or so
 BEAT_WITHIN = timedelta(minutes=2)
 SEEN_WITHIN = timedelta(minutes=5)
 
@@ -60,7 +60,7 @@ def read(db: Session, zone: ZoneInfo, now: datetime) -> Vitals:
     return Vitals(
         messages=outbox.counts(db, now - A_DAY),
         oldest_due=outbox.oldest_due(db, now),
-        failing=outbox.failing(db, TRIED_IN_VAIN),
+        failing=outbox.failing(db, TRIED_IN_VAIN, MAILBOXES),
         not_compared=witness.stuck(db, now),
         worker=worker.beat_at if worker else None,
         watch=watch.details | {"posted_at": watch.beat_at} if watch else {},

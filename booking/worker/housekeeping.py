@@ -50,7 +50,9 @@ class Housekeeping:
             with self._premises.database.transaction() as db:
                 holds.forget_expired(db, now)
                 leads.forget_tests(db, now - TESTS_LAST)
-                witness.forget(db, now)
+                given_up = witness.forget(db, now)
+            if given_up:
+                log.error("witnessed_posts_given_up", posts=given_up)
             self._tidied = now
             self._ask_the_witness(now)
 

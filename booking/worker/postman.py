@@ -12,6 +12,7 @@ from booking.database import DatabaseAway
 from booking.delivery import webhook
 from booking.delivery.failures import Refused, TryLater, Undelivered
 from booking.domain.catalog import Catalog
+from booking.domain.status import MessageState
 from booking.keyring import Unreadable
 from booking.operations import fates, last_look, leases, webhooks
 from booking.operations.last_look import Done, Later, Ready
@@ -145,6 +146,8 @@ class Postman:
     def _settle(self, db: Any, claimed: Claimed, found: Ready | Done | Later | None) -> bool:
         if isinstance(found, Ready):
             return fates.sent(db, self._name, claimed, found.to_tell, self._clock())
+        if isinstance(found, Done) and found.state == MessageState.DEAD:
+            return fates.refused(db, self._name, claimed, found.reason, self._clock())
         if isinstance(found, Done):
             return leases.finish(db, self._name, claimed.id, found.state, found.reason, self._clock())
         if isinstance(found, Later):

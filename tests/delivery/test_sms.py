@@ -247,12 +247,26 @@ def test_only_the_right_signature_is_taken_for_any_form(url: str, form: dict[str
             (words, True)
             for words in (
                 *("STOP\n\nSent from my iPhone", "Please stop texting me", "stop STOP", "STOP it", "I want to opt out"),
-                *("unsubscribe me", "Stop, please. I will be by the sea."),
+                *(
+                    "unsubscribe me",
+                    "Stop, please. I will be by the sea.",
+                    "just stop",
+                    "Could you stop sending me these",
+                ),
+                *("please stop the reminders", "you must stop messaging", "I want to stop this"),
             )
         ),
         *((word, False) for word in ("START", "YES", "UNSTOP", "yes!", "un-stop", "\tStart\n")),
         *((word, None) for word in ("", "🛑", "stop2", "ok", "ending", "NO", "yes please")),
         *((words, None) for words in ("Can I stop by at 5?", "a non-stopping pain", "cancel my visit", "start at 9?")),
+        *(
+            (words, None)
+            for words in (
+                *("I can't stop coughing, can I come today?", "My nose won’t stop bleeding", "It does not stop"),
+                *("please don't stop these reminders", "When will the pain in my back stop?", "Never stop"),
+                *("Stop by at five?", "the bus stop is where?"),
+            )
+        ),
     ],
 )
 def test_a_text_asks_for_an_end_in_any_words_and_for_a_beginning_only_as_a_whole(text: str, wish: bool | None) -> None:

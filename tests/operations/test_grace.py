@@ -179,6 +179,15 @@ def test_what_the_desk_books_and_cancels_within_the_grace_is_told_to_nobody(clin
     assert to_visitor(clinic) == [BOOKED]
 
 
+def test_what_the_desk_cancels_after_the_grace_is_told_also_if_the_booking_has_not_gone_yet(clinic: Clinic) -> None:
+    """Whoever agreed on it by telephone knows of it: the letter alone waits, for the worker or for the morning."""
+    visit = clinic.book("short", TEN, "ann", by_desk=True)
+    clinic.now += GRACE + MOMENT
+    clinic.cancel(visit, by="desk", by_desk=True)
+    clinic.now += GRACE
+    assert to_visitor(clinic) == [CANCELLED]
+
+
 def test_what_the_visitor_booked_and_the_desk_cancels_at_once_is_told_to_them(clinic: Clinic) -> None:
     """The twin: no letter has gone yet, but the page has told them of their visit."""
     clinic.cancel(clinic.book("short", TEN, "ann"), by="desk", by_desk=True)

@@ -1,9 +1,7 @@
-"""The last look: what a worker has in its hands is sent only if it is still true, still wanted, and not at night."""
+"""The last look: what a worker has in its hands is sent only if it is still true and still wanted."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -14,15 +12,13 @@ from booking.keyring import Keyring, Unreadable
 from booking.models import Appointment
 from booking.models.outbox import OutboxMessage
 from booking.operations import fates, last_look, leases, outbox, reminders
-from booking.operations.last_look import A_DAY, CHANGES_A_DAY, CONFIRMATIONS_A_DAY, Done, Later, Ready
-from booking.operations.leases import LEASE, Claimed
+from booking.operations.last_look import Done, Ready
+from booking.operations.leases import LEASE
 from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, Telling
-from booking.operations.outbox import Message
-from tests.visits import DAY, HOUR, MAIN, SHORT, TEN, Clinic, small
+from tests.operations.in_hand import about, booked, change, claim, confirm, look, only, put
+from tests.visits import DAY, HOUR, TEN, Clinic
 
-ZONE = ZoneInfo("America/New_York")
 MOMENT, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
-ADA, NUMBER = "ada@example.com", "+12025550123"
 
 
 @pytest.fixture
@@ -30,49 +26,6 @@ def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
     clinic = Clinic(database, keyring, now)
     clinic.diary = replace(clinic.diary, telling=Telling(("desk@clinic.example",)))
     return clinic
-
-
-def put(clinic: Clinic, event: str = LEAD_CAPTURED, **more: Any) -> None:
-    """Write one message that is due now; a letter to ada unless it says otherwise."""
-    given_of_it = {"audience": "visitor", "channel": "mail", "recipient": ADA, "key": (str(more),)} | more
-    clinic.do(outbox.write, clinic.keyring, [Message(event=event, due_at=clinic.now, **given_of_it)], clinic.now)
-
-
-def claim(clinic: Clinic, channel: str = "mail", worker: str = "one") -> list[Claimed]:
-    return clinic.do(leases.claim, worker, channel, clinic.now, limit=25)
-
-
-def look(
-    clinic: Clinic, claimed: Claimed, *, zone: ZoneInfo = ZONE, worker: str = "one", keyring: Keyring | None = None
-) -> Ready | Done | Later | None:
-    with clinic.database.reading() as db:
-        ring = keyring or clinic.keyring
-        return last_look.look(db, clinic.diary.catalog, ring, worker, claimed, zone, clinic.now)
-
-
-def only(clinic: Clinic, channel: str = "mail") -> Claimed:
-    (claimed,) = claim(clinic, channel)
-    return claimed
-
-
-def about(clinic: Clinic, event: str, visit_id: int, **more: Any) -> Claimed:
-    """A message of this event about a visit, in our hands, whatever else waits."""
-    put(clinic, event, appointment_id=visit_id, recipient=f"{event}@example.com", **more)
-    (found,) = [each for each in claim(clinic, more.get("channel", "mail")) if each.event == event]
-    return found
-
-
-def booked(clinic: Clinic) -> int:
-    """A visit of which nobody was told yet."""
-    clinic.diary = replace(clinic.diary, telling=None)
-    return clinic.book("short", TEN, "ann").row.id
-
-
-def change(clinic: Clinic, visit_id: int, **values: Any) -> None:
-    with clinic.database.transaction() as db:
-        row = db.get_one(Appointment, visit_id)
-        for name, value in values.items():
-            setattr(row, name, value)
 
 
 # ---------------------------------------------------------------- whose it is
@@ -202,75 +155,6 @@ def test_a_reminder_agrees_with_the_visit_or_is_withdrawn(clinic: Clinic) -> Non
     assert look(clinic, right) == CHANGED
 
 
-# ---------------------------------------------------------------- no flood into one box
-
-
-def confirm(clinic: Clinic, **more: Any) -> Ready | Done | Later | None:
-    """One more confirmation to ada, which is sent if nothing is against it."""
-    put(clinic, lead_id=clinic.somebody(), **more)
-    claimed = only(clinic, more.get("channel", "mail"))
-    found = look(clinic, claimed)
-    if isinstance(found, Ready):
-        clinic.do(fates.sent, "one", claimed, found.to_tell, clinic.now)
-    elif isinstance(found, Done):
-        clinic.do(leases.finish, "one", claimed.id, found.state, found.reason, clinic.now)
-    return found
-
-
-def test_the_fourth_confirmation_to_one_address_within_a_day_is_held(clinic: Clinic) -> None:
-    for _ in range(CONFIRMATIONS_A_DAY):
-        assert isinstance(confirm(clinic), Ready)
-        clinic.now += MINUTE
-    assert confirm(clinic) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
-    assert isinstance(confirm(clinic, recipient="ben@example.com"), Ready)
-    clinic.now += A_DAY - CONFIRMATIONS_A_DAY * MINUTE - MOMENT
-    assert confirm(clinic) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
-    clinic.now += MOMENT
-    assert isinstance(confirm(clinic), Ready)
-    assert confirm(clinic) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
-
-
-def test_neither_capitals_nor_texts_are_a_way_round(clinic: Clinic) -> None:
-    for address in ("ada@example.com", "Ada@Example.com", "ada+1@example.com"):
-        assert isinstance(confirm(clinic, recipient=address), Ready)
-    assert confirm(clinic, recipient="ADA@example.com") == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
-    clinic.now = clinic.now.replace(hour=17)
-    for _ in range(CONFIRMATIONS_A_DAY):
-        assert isinstance(confirm(clinic, channel="sms", recipient=NUMBER), Ready)
-    assert confirm(clinic, channel="sms", recipient=NUMBER) == Done(MessageState.HELD, last_look.ENOUGH_TODAY)
-
-
-@pytest.mark.parametrize("audience", ["visitor", "desk"])
-def test_a_visit_that_is_moved_again_and_again_is_told_once_an_hour(audience: str, clinic: Clinic) -> None:
-    visit_id = booked(clinic)
-    for number in range(CHANGES_A_DAY):
-        claimed = about(clinic, MOVED, visit_id, audience=audience, key=(str(number),))
-        assert isinstance(look(clinic, claimed), Ready)
-        clinic.do(fates.sent, "one", claimed, "", clinic.now)
-        clinic.now += MINUTE
-    last = clinic.now - MINUTE
-    claimed = about(clinic, MOVED, visit_id, audience=audience, key=("last",))
-    assert look(clinic, claimed) == Later(last + HOUR, last_look.MANY_CHANGES)
-    clinic.now = last + HOUR
-    assert isinstance(look(clinic, claimed), Ready)
-    other = about(clinic, BOOKED, visit_id, audience=audience)
-    assert isinstance(look(clinic, other), Ready), "to somebody else"
-
-
-@pytest.mark.parametrize(
-    "other",
-    [{"event": "digest"}, {"event": LEAD_CAPTURED, "audience": "desk"}],
-    ids=["a digest", "a letter to the desk"],
-)
-def test_other_letters_are_neither_counted_nor_held(other: dict[str, Any], clinic: Clinic) -> None:
-    for _ in range(2 * CONFIRMATIONS_A_DAY):
-        assert isinstance(confirm(clinic, **other), Ready)
-    for _ in range(CONFIRMATIONS_A_DAY):
-        assert isinstance(confirm(clinic), Ready)
-    assert isinstance(confirm(clinic), Done)
-    assert isinstance(confirm(clinic, **other), Ready)
-
-
 @pytest.mark.parametrize("by", ["message_id", "lead_id"])
 def test_a_held_confirmation_that_is_released_is_sent(by: str, clinic: Clinic, database: Database) -> None:
     while isinstance(confirm(clinic), Ready):
@@ -303,82 +187,3 @@ def test_what_was_sent_or_is_wanted_no_more_cannot_be_released(state: MessageSta
     claimed = only(clinic)
     clinic.do(leases.finish, "one", claimed.id, state, "", clinic.now)
     assert clinic.do(outbox.release, clinic.now, message_id=claimed.id) == 0
-
-
-# ---------------------------------------------------------------- texts
-
-
-def test_a_number_that_said_stop_after_the_text_was_written_gets_none(clinic: Clinic) -> None:
-    put(clinic, channel="sms", recipient=NUMBER)
-    claimed = only(clinic, "sms")
-    assert isinstance(look(clinic, claimed), Ready)
-    for _ in range(2):
-        clinic.do(fates.stop_texts, clinic.keyring, NUMBER, clinic.now)
-    assert look(clinic, claimed) == Done(MessageState.WITHDRAWN, last_look.STOPPED)
-    clinic.do(fates.allow_texts, clinic.keyring, NUMBER)
-    assert isinstance(look(clinic, claimed), Ready)
-
-
-def test_a_stop_stops_texts_and_no_letters_and_nobody_elses(clinic: Clinic) -> None:
-    clinic.do(fates.stop_texts, clinic.keyring, NUMBER, clinic.now)
-    put(clinic)
-    put(clinic, channel="sms", recipient="+12025550199")
-    assert isinstance(look(clinic, only(clinic)), Ready)
-    assert isinstance(look(clinic, only(clinic, "sms")), Ready)
-
-
-WAKING = {"07:59": "08:00", "08:00": "", "19:59": "", "20:00": "08:00", "23:59": "08:00", "00:00": "08:00"}
-
-
-@pytest.mark.parametrize("wall", WAKING)
-def test_texts_are_sent_between_eight_and_eight_and_letters_at_any_time(wall: str, clinic: Clinic) -> None:
-    put(clinic, channel="sms", recipient=NUMBER)
-    put(clinic, "digest")
-    text, letter = only(clinic, "sms"), only(clinic)
-    at = datetime.fromisoformat(f"2026-12-05T{wall}").replace(tzinfo=ZONE)
-    clinic.now = at.astimezone(UTC)
-    assert isinstance(look(clinic, letter), Ready)
-    found = look(clinic, text)
-    if not WAKING[wall]:
-        assert isinstance(found, Ready)
-    else:
-        next_day = at.date() + DAY if wall > "08" else at.date()
-        morning = datetime.combine(next_day, time(8), ZONE)
-        assert found == Later(morning, last_look.AT_NIGHT)
-
-
-def test_night_is_on_the_clock_of_the_visit_and_else_of_the_clinic(clinic: Clinic) -> None:
-    clinic.load(small(SHORT, locations=(replace(MAIN, timezone="America/Los_Angeles"),)))
-    visit_id = booked_at_noon(clinic)
-    texts = [about(clinic, BOOKED, visit_id, channel="sms"), about_nothing(clinic)]
-    clinic.now = datetime(2026, 11, 24, 21, 0, tzinfo=ZONE).astimezone(UTC)  # six in the evening in Los Angeles
-    assert isinstance(look(clinic, texts[0]), Ready)
-    assert look(clinic, texts[1]) == Later(datetime(2026, 11, 25, 8, 0, tzinfo=ZONE), last_look.AT_NIGHT)
-
-
-@pytest.mark.parametrize("recipient", ["+14155550123", NUMBER], ids=["in California", "in the east"])
-def test_night_is_also_on_the_clock_of_the_number(recipient: str, clinic: Clinic) -> None:
-    put(clinic, channel="sms", recipient=recipient)
-    text = only(clinic, "sms")
-    clinic.now = datetime(2026, 11, 25, 8, 0, tzinfo=ZONE).astimezone(UTC)
-    found = look(clinic, text)
-    if recipient == NUMBER:
-        assert isinstance(found, Ready)
-    else:
-        assert found == Later(datetime(2026, 11, 25, 11, 0, tzinfo=ZONE), last_look.AT_NIGHT)
-
-
-def test_a_text_that_could_help_only_at_night_is_missed_and_says_why(clinic: Clinic) -> None:
-    clinic.now = datetime(2026, 11, 24, 21, 0, tzinfo=ZONE).astimezone(UTC)
-    put(clinic, channel="sms", recipient=NUMBER, useful_until=clinic.now + 10 * HOUR)
-    assert look(clinic, only(clinic, "sms")) == Done(MessageState.MISSED, last_look.ONLY_AT_NIGHT)
-
-
-def booked_at_noon(clinic: Clinic) -> int:
-    clinic.diary = replace(clinic.diary, telling=None)
-    return clinic.book("short", TEN + 5 * HOUR, "ann").row.id
-
-
-def about_nothing(clinic: Clinic) -> Claimed:
-    put(clinic, channel="sms", recipient=NUMBER)
-    return only(clinic, "sms")

@@ -217,6 +217,17 @@ def test_what_is_undone_within_the_grace_leaves_the_reminder_that_was_there(
     assert the_reminder(clinic).event == HOURS_BEFORE
 
 
+def test_a_reminder_that_there_never_was_does_not_come_when_a_change_is_undone(
+    clinic: Clinic, database: Database
+) -> None:
+    clinic.now = LATER - DAY - 5 * MINUTE
+    visit = clinic.book("short", LATER)
+    told(clinic)
+    clinic.now += 3 * HOUR / 2
+    clinic.restore(clinic.cancel(visit, by_desk=True))
+    assert planned(database) == {HOURS_BEFORE: LATER - 2 * HOUR}, "so near to the booking it was not planned"
+
+
 def test_a_reminder_that_was_sent_is_not_sent_again_when_a_change_is_undone(clinic: Clinic, database: Database) -> None:
     visit = clinic.book("short", LATER)
     told(clinic)

@@ -148,9 +148,27 @@ def test_a_server_that_takes_nothing_is_seen_after_a_few_attempts(channel: str, 
         "the mail server did not accept our password."
     }
     assert clinic.now - began < HOUR
+    reach(clinic, channel, "another@example.com")
+    assert faults(clinic) == {}, "who is reached proves that the server takes what it is given"
+    for number in range(2, 4):
+        put(clinic, channel=channel, recipient=f"full{number}@example.com")
+    with clinic.database.transaction() as db:
+        for row in db.scalars(select(OutboxMessage).where(OutboxMessage.recipient.like("full%"))):
+            row.attempts, row.due_at = vitals.TRIED_IN_VAIN, clinic.now + HOUR
+    assert faults(clinic)["failing"].startswith("3 letters or texts"), "but of three that are not, it is said"
+    clinic.now += 3 * HOUR
+    for _ in range(3):
+        reach(clinic, channel)
+    beat(clinic, WORKER)
+    assert faults(clinic) == {}
+
+
+def reach(clinic: Clinic, channel: str, recipient: str = "") -> None:
+    """The next message is sent, to somebody new if they are named."""
+    if recipient:
+        put(clinic, channel=channel, recipient=recipient, due_at=clinic.now - DAY)
     (claimed,) = clinic.do(leases.claim, "one", channel, clinic.now, limit=1)
     clinic.do(fates.sent, "one", claimed, "", clinic.now)
-    assert faults(clinic) == {}
 
 
 def test_a_program_that_takes_nothing_is_no_fault_of_ours(clinic: Clinic) -> None:

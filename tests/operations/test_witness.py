@@ -82,6 +82,18 @@ def test_what_cannot_be_read_is_compared_later_and_is_in_nobodys_way(clinic: Cli
     assert sorted(waiting(clinic)) == ["lost", "next"]
 
 
+def test_what_could_never_be_compared_is_named_when_it_is_forgotten(clinic: Clinic, desk: Desk) -> None:
+    for post_id in ("never", "known"):
+        seen(clinic, post_id, message=post_id)
+    compared(clinic, desk, "known")
+    clinic.now += witness.KEPT_FOR - HOUR
+    assert clinic.do(witness.forget, clinic.now) == []
+    clinic.now += timedelta(microseconds=1)
+    assert clinic.do(witness.forget, clinic.now) == ["never"]
+    assert clinic.do(witness.forget, clinic.now) == []
+    assert waiting(clinic) == []
+
+
 def test_what_was_taken_in_is_told_of_by_when_it_was_taken_in(clinic: Clinic, desk: Desk) -> None:
     seen(clinic)
     clinic.now += 3 * DAY
