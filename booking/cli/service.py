@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import click
@@ -59,10 +60,7 @@ def serve(doorway: Doorway, prepare: bool, worker: bool) -> None:
 @pass_doorway
 def work(doorway: Doorway, drain: bool) -> None:
     """Run the worker alone, until SIGTERM or Ctrl-C (`serve` has one inside): it delivers messages and keeps house."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with doorway.premises() as premises:
+    with _told_to_end() as stop, doorway.premises() as premises:
         worker = Worker(premises, now, stop)
         if drain:
             worker.drain()
@@ -71,6 +69,35 @@ def work(doorway: Doorway, drain: bool) -> None:
         say("Working.")
         stop.wait()
         worker.stop()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """What SIGTERM or Ctrl-C sets, in a thread that waits for nothing else.
+
+    A handler would not do: it runs in the main thread, which it can meet just before that falls asleep, or with the
+    event's own lock in its hands.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+    told, over, woken = threading.Event(), threading.Event(), threading.Event()
+
+    def listen() -> None:
+        while not over.is_set():
+            signal.sigwait(numbers)
+            told.set()
+        woken.wait()  # a thread that has ended must not be sent a signal
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # the threads that begin from here on inherit it
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        signal.pthread_kill(cast(int, listener.ident), signal.SIGTERM)
+        woken.set()
+        listener.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @click.command()
