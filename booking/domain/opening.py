@@ -1,6 +1,6 @@
 """Opening: whether the clinic is open now and until when, and if not, when it opens next."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from booking.domain import clock, slots
 from booking.domain.catalog import Catalog
@@ -25,7 +25,7 @@ def opens_at(catalog: Catalog, now: datetime) -> datetime | None:
 
 def _days(catalog: Catalog, now: datetime) -> list[tuple[int, int]]:
     """From when to when it is open, on each day at each place: while all are at lunch the clinic is not closed."""
-    found: dict[tuple[int, object], tuple[int, int]] = {}
+    found: dict[tuple[int, date], tuple[int, int]] = {}
     for location in catalog.locations:
         window = slots.days_window(clock.day_of(now, location.zone), LOOK_AHEAD_DAYS, location)
         for practitioner in catalog.practitioners:

@@ -32,9 +32,9 @@ class Vitals:
     """The signs: messages by channel and state (those that are done, of the last day), and when what was last done.
 
     `failing` is how many letters and texts are tried again and again, and the newest reason; `not_compared` how many
-    posts that Webflow saw could not be compared with our leads. `days` counts enquiries
-    since midnight, today first, and then up to the same hour on the same weekday before; `quiet` those of as long a
-    time in weeks before as none has come since `last_enquiry`.
+    posts that Webflow saw could not be compared with our leads. `days` counts enquiries since midnight, today first,
+    and then up to the same hour on the same weekday before; `quiet` those of as long a time in weeks before as none has
+    come since `last_enquiry`.
     """
 
     messages: dict[tuple[str, str], int]
