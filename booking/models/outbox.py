@@ -24,7 +24,7 @@ from booking.domain.status import MessageState
 FACTS = "outbox_message.facts"  # the place name under which the facts of a message are sealed, for its dedupe key
 SECRETS = "webhook.secrets"  # likewise the secrets of a webhook, newest first and one to a line, for its url
 STATES = ", ".join(f"'{state.value}'" for state in MessageState)
-WAITING = text("state = 'waiting'")
+WAITING, SENT = text("state = 'waiting'"), text("state = 'sent'")
 
 
 class OutboxMessage(Base):
@@ -67,7 +67,7 @@ class OutboxMessage(Base):
         CheckConstraint(f"state IN ({STATES})", name="state"),
         CheckConstraint("(state IN ('waiting', 'held')) = (done_at IS NULL)", name="done"),
         Index("ix_outbox_message_waiting", "channel", "due_at", "id", sqlite_where=WAITING, postgresql_where=WAITING),
-        Index(None, "mailbox", "done_at"),
+        Index("ix_outbox_message_sent", "mailbox", "done_at", sqlite_where=SENT, postgresql_where=SENT),
     )
 
 

@@ -166,7 +166,7 @@ def _sent_lately(
         OutboxMessage.channel == claimed.channel,
         OutboxMessage.event.in_(events),
         OutboxMessage.audience == claimed.audience,
-        OutboxMessage.state == MessageState.SENT,
+        OutboxMessage.state == outbox.WAS_SENT,
     ]
     if of_visit is not None:
         sent.append(OutboxMessage.appointment_id == of_visit)

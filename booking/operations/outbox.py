@@ -16,7 +16,7 @@ from booking.keyring import Keyring
 from booking.models.lead import Lead
 from booking.models.outbox import FACTS, OutboxMessage, Webhook
 
-SENT, WITHDRAWN = MessageState.SENT.value, MessageState.WITHDRAWN.value
+WITHDRAWN = MessageState.WITHDRAWN.value
 
 messages, webhooks = cast(Table, OutboxMessage.__table__), cast(Table, Webhook.__table__)
 
@@ -125,7 +125,7 @@ def failing(db: Session, attempts: int, mailboxes: int) -> tuple[int, str]:
     for channel in {row.channel for row in rows}:
         own = [row for row in rows if row.channel == channel]
         since = min(row.created_at for row in own)
-        lately = (messages.c.state == SENT, messages.c.channel == channel, messages.c.done_at > since)
+        lately = (messages.c.state == WAS_SENT, messages.c.channel == channel, messages.c.done_at > since)
         nothing_else = db.scalar(select(messages.c.id).where(*lately).limit(1)) is None
         if nothing_else or len({row.mailbox for row in own}) >= mailboxes:
             found += own
@@ -171,5 +171,7 @@ def _write_statement(module: Any) -> Any:
 
 LISTENING = exists().where(webhooks.c.disabled_at.is_(None))
 _LISTENING = select(webhooks.c.id).where(webhooks.c.disabled_at.is_(None)).limit(1)
-WAITS: Any = bindparam("waits", MessageState.WAITING.value, literal_execute=True)  # so that the partial index is seen
+# Written into the statement, so that the partial index is seen.
+WAITS: Any = bindparam("waits", MessageState.WAITING.value, literal_execute=True)
+WAS_SENT: Any = bindparam("was_sent", MessageState.SENT.value, literal_execute=True)
 _WRITE = {name: _write_statement(module) for name, module in (("postgresql", postgresql), ("sqlite", sqlite))}

@@ -9,7 +9,7 @@ revision = "0003"
 down_revision = "0002"
 
 STATES = "'waiting', 'held', 'sent', 'dead', 'missed', 'withdrawn'"
-WAITING = sa.text("state = 'waiting'")
+WAITING, SENT = sa.text("state = 'waiting'"), sa.text("state = 'sent'")
 
 
 def upgrade() -> None:
@@ -85,7 +85,10 @@ def outbox() -> None:
     )  # fmt: skip
     for column in ("lead_id", "appointment_id"):
         op.create_index(op.f(f"ix_outbox_message_{column}"), "outbox_message", [column])
-    op.create_index(op.f("ix_outbox_message_mailbox_outbox_message_done_at"), "outbox_message", ["mailbox", "done_at"])
+    op.create_index(
+        op.f("ix_outbox_message_sent"), "outbox_message", ["mailbox", "done_at"],
+        sqlite_where=SENT, postgresql_where=SENT,
+    )  # fmt: skip
 
 
 def webhooks() -> None:

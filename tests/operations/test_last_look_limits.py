@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event, text
 
 from booking.database import Database
 from booking.domain.status import MessageState
@@ -113,6 +114,25 @@ def test_a_family_with_many_visits_hears_of_each_at_once_and_nobody_can_flood_it
     last = clinic.now - MINUTE
     assert tell(clinic, BOOKED, visits[0], 99) == Later(last + HOUR, last_look.MANY_CHANGES)
     assert isinstance(tell(clinic, BOOKED, visits[0], 100, audience="desk"), Ready), "the desk hears of each"
+
+
+def test_what_was_sent_to_somebody_is_counted_in_an_index_of_its_own(clinic: Clinic, database: Database) -> None:
+    """So that a confirmation costs the same after years, and writing a message does not pay for it."""
+    put(clinic)
+    claimed = only(clinic)
+    asked: list[tuple[str, Any]] = []
+    listener = lambda _c, _k, statement, values, *_: asked.append((statement, values))  # noqa: E731  for both calls
+    event.listen(database.engine, "before_cursor_execute", listener)
+    with database.reading() as db:
+        last_look._sent_lately(db, clinic.keyring, claimed, [LEAD_CAPTURED], clinic.now)
+    event.remove(database.engine, "before_cursor_execute", listener)
+    (statement, values) = asked[-1]
+    with database.reading() as db:
+        if database.dialect == "postgresql":
+            db.execute(text("set local enable_seqscan = off"))
+        how = "explain" if database.dialect == "postgresql" else "explain query plan"
+        plan = db.connection().exec_driver_sql(f"{how} {statement}", values).all()
+    assert "ix_outbox_message_sent" in str(plan)
 
 
 @pytest.mark.parametrize(
