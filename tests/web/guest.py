@@ -69,8 +69,9 @@ class Guest:
         self.page.locator("[name=day]:enabled + .day").last.click()
 
     def sees_times(self) -> None:
-        """Wait until a week is there, and no longer loading."""
+        """Wait until a week is there, and no longer loading; before its style sheet is, all days are seen at once."""
         expect(self.page.locator(".week:not(.loading) .day + .panel .time").first).to_be_attached()
+        self.page.wait_for_load_state()
 
     @property
     def times(self) -> Locator:

@@ -279,6 +279,7 @@ def test_when_a_script_does_not_come_the_server_shows_the_times(guest: Guest) ->
     guest.says_who()
     page.get_by_role("radio", name=ADJUSTMENT).check()
     page.get_by_role("button", name="Show free times").click()
+    guest.sees_times()
     guest.takes(guest.times.last)
     assert page.get_by_label("Name").input_value() == "Ada Example"
     guest.sends()
