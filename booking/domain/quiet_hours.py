@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from booking.domain import clock, contact
 
@@ -14,8 +14,11 @@ MOST_STEPS = 12
 
 
 def clocks(phone: str, here: ZoneInfo) -> list[ZoneInfo]:
-    """The clocks that may be a person's: the one where their visit is, and those where their number is at home."""
-    return [here, *map(ZoneInfo, contact.time_zones(phone))]
+    """The clocks that may be a person's: the one where their visit is, and those where their number is at home.
+
+    A zone that this machine does not know is left out: this is asked while an enquiry is being stored.
+    """
+    return [here, *(zone for name in contact.time_zones(phone) if (zone := _zone(name)) is not None)]
 
 
 def next_time(zones: Sequence[ZoneInfo], now: datetime) -> datetime:
@@ -36,6 +39,13 @@ def time_before(zones: Sequence[ZoneInfo], at: datetime) -> datetime:
             break
         at = asleep[-1]
     return at
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        return None
 
 
 def _morning(zone: ZoneInfo, now: datetime) -> datetime:

@@ -15,8 +15,8 @@ from booking.domain.status import AppointmentStatus, MessageState
 from booking.keyring import Keyring
 from booking.models.appointment import Appointment
 from booking.models.lead import Lead
-from booking.models.outbox import OutboxMessage, SmsStop
-from booking.operations import appointments, leases, outbox, reminders
+from booking.models.outbox import OutboxMessage
+from booking.operations import appointments, fates, leases, outbox, reminders
 from booking.operations.appointments import Visit
 from booking.operations.leases import Claimed
 from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, SEEN_SINCE, VISIT_EVENTS
@@ -114,7 +114,7 @@ def _refusal(
 ) -> Done | Later | None:
     """Why this person should not be written to, or not now."""
     is_text = claimed.channel == "sms"
-    if is_text and db.get(SmsStop, keyring.digest("sms", claimed.recipient)) is not None:
+    if is_text and fates.has_stopped(db, keyring, claimed.recipient):
         return Done(MessageState.WITHDRAWN, STOPPED)
     if not claimed.released and (enough := _enough(db, keyring, claimed, row, now)):
         return enough

@@ -74,12 +74,9 @@ def imported_since(db: Session, since: datetime) -> list[str]:
     return list(db.scalars(select(WitnessedPost.reference).where(*those).order_by(WitnessedPost.posted_at)))
 
 
-def forget(db: Session, now: datetime) -> list[str]:
-    """Delete what was seen long ago; returns what could never be compared."""
-    old = posts.c.posted_at < now - KEPT_FOR
-    given_up = list(db.scalars(select(posts.c.id).where(old, posts.c.outcome == "")))
-    db.connection().execute(posts.delete().where(old))
-    return given_up
+def forget(db: Session, now: datetime) -> None:
+    """Delete what was compared long ago; what could not be is kept, and stays a fault: it may be an enquiry."""
+    db.connection().execute(posts.delete().where(posts.c.posted_at < now - KEPT_FOR, posts.c.outcome != ""))
 
 
 def _known(db: Session, keyring: Keyring, submission: Submission, posted_at: datetime) -> str:

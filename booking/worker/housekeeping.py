@@ -50,9 +50,7 @@ class Housekeeping:
             with self._premises.database.transaction() as db:
                 holds.forget_expired(db, now)
                 leads.forget_tests(db, now - TESTS_LAST)
-                given_up = witness.forget(db, now)
-            if given_up:
-                log.error("witnessed_posts_given_up", posts=given_up)
+                witness.forget(db, now)
             self._tidied = now
             self._ask_the_witness(now)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking.domain import quiet_hours
+from booking.domain import contact, quiet_hours
 
 FLORIDA, CALIFORNIA, KOLKATA = (
     ZoneInfo(f"{name}") for name in ("America/New_York", "America/Los_Angeles", "Asia/Kolkata")
@@ -70,6 +70,11 @@ def test_where_no_hour_is_a_waking_one_everywhere_the_last_clock_decides() -> No
     for hour in range(24):
         now = at("2026-12-01T00:00") + hour * HOUR
         assert quiet_hours.next_time(clocks, now) >= now >= quiet_hours.time_before(clocks, now)
+
+
+def test_a_zone_that_this_machine_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contact, "time_zones", lambda _: ("Mars/Olympus", "America/Los_Angeles"))
+    assert quiet_hours.clocks("+14155550123", FLORIDA) == [FLORIDA, CALIFORNIA]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The last look: what a worker has in its hands is sent only if it is still true and still wanted."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -14,18 +13,11 @@ from booking.models.outbox import OutboxMessage
 from booking.operations import fates, last_look, leases, outbox, reminders
 from booking.operations.last_look import Done, Ready
 from booking.operations.leases import LEASE
-from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, Telling
+from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED
 from tests.operations.in_hand import about, booked, change, claim, confirm, look, only, put
 from tests.visits import DAY, HOUR, TEN, Clinic
 
 MOMENT, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
-
-
-@pytest.fixture
-def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
-    clinic = Clinic(database, keyring, now)
-    clinic.diary = replace(clinic.diary, telling=Telling(("desk@clinic.example",)))
-    return clinic
 
 
 # ---------------------------------------------------------------- whose it is

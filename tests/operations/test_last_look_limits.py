@@ -9,7 +9,6 @@ from sqlalchemy import event, text
 
 from booking.database import Database
 from booking.domain.status import MessageState
-from booking.keyring import Keyring
 from booking.operations import fates, last_look, leases, notifications, reminders
 from booking.operations.last_look import (
     A_DAY,
@@ -22,18 +21,11 @@ from booking.operations.last_look import (
     Ready,
 )
 from booking.operations.leases import Claimed
-from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED, Telling
+from booking.operations.notifications import BOOKED, CANCELLED, LEAD_CAPTURED, MOVED
 from tests.operations.in_hand import ADA, NUMBER, ZONE, about, booked, change, confirm, look, only, put
 from tests.visits import DAY, HOUR, MAIN, SHORT, TEN, Clinic, small
 
 MOMENT, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
-
-
-@pytest.fixture
-def clinic(database: Database, keyring: Keyring, now: datetime) -> Clinic:
-    clinic = Clinic(database, keyring, now)
-    clinic.diary = replace(clinic.diary, telling=Telling(("desk@clinic.example",)))
-    return clinic
 
 
 # ---------------------------------------------------------------- no flood into one box
